@@ -68,3 +68,26 @@ export interface Directory {
   /** Calls back at each card that was accepted as new: sessions to that party end. */
   onNew(listener: (card: Card) => void): () => void
 }
+
+/** One of our own sealing keys. n.b. `util.inspect` and JSON must not show the private half: implementations hide it. */
+export interface SealingKey {
+  readonly suite: number
+  /** 8 bytes, docs/PROTOCOL.md. */
+  readonly keyId: Uint8Array
+  readonly publicKey: Uint8Array
+  /** Calls `use` with the private key, 32 bytes for suite 1; do not keep it. */
+  withPrivateKey<R>(use: (privateKey: Uint8Array) => R): R
+}
+
+/** One's own keys. Asked at every use, so that a renewed certificate or card takes effect while the process runs. */
+export interface Identity {
+  readonly certificate: Certificate
+  /** One's own card as issued. */
+  readonly card: Card
+  /** ECDSA P-256 with SHA-256 by the identity key, r ‖ s, 64 bytes. */
+  sign(data: Uint8Array): Uint8Array
+  /** By key id, 16 hex digits. */
+  sealingKey(keyIdHex: string): SealingKey | undefined
+  /** The key was ours and has been destroyed. */
+  destroyed(keyIdHex: string): boolean
+}
