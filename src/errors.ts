@@ -38,8 +38,15 @@ export type ErrorCode =
   | 'random-failed' // no randomness: nothing is sent
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
-  'unroutable', 'buffer-full', 'outcome-unknown', 'request-timeout', 'revocation-stale',
-  'connection-lost', 'broker-refused', 'unauthorised', 'timeout',
+  'unroutable',
+  'buffer-full',
+  'outcome-unknown',
+  'request-timeout',
+  'revocation-stale',
+  'connection-lost',
+  'broker-refused',
+  'unauthorised',
+  'timeout',
 ])
 
 /** An error with a stable code, and whether the same call may succeed later. */

@@ -19,7 +19,8 @@ function sources(folder: string): string[] {
     .map(entry => relative(root, join(entry.parentPath, entry.name)))
 }
 
-const STATEMENT = /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/g
+const STATEMENT =
+  /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?'([^']+)'|\bimport\('([^']+)'\)/g
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '')
@@ -63,13 +64,19 @@ describe('who may import whom', () => {
     expect(local.length).toBeGreaterThan(files.length / 2)
   })
 
-  it.each(Object.entries(layers))('%s imports its own files, the base and what it is allowed', (layer, allowed) => {
-    const wrong = local.filter(
-      ({ from, to, typeOnly }) =>
-        from.startsWith(`${layer}/`) && !to.startsWith(`${layer}/`) && !base.has(to) && !allowed(to, typeOnly),
-    )
-    expect(wrong).toEqual([])
-  })
+  it.each(Object.entries(layers))(
+    '%s imports its own files, the base and what it is allowed',
+    (layer, allowed) => {
+      const wrong = local.filter(
+        ({ from, to, typeOnly }) =>
+          from.startsWith(`${layer}/`) &&
+          !to.startsWith(`${layer}/`) &&
+          !base.has(to) &&
+          !allowed(to, typeOnly),
+      )
+      expect(wrong).toEqual([])
+    },
+  )
 
   it('base files import only base files', () => {
     expect(local.filter(({ from, to }) => base.has(from) && !base.has(to))).toEqual([])
@@ -79,7 +86,9 @@ describe('who may import whom', () => {
     const knows = (file: string, folder: string) =>
       local.some(({ from, to, typeOnly }) => from === file && to.startsWith(folder) && !typeOnly)
     const both = files.filter(file => knows(file, 'src/crypto/') && knows(file, 'src/transport/'))
-    expect(both.filter(file => file.startsWith('src/') && file !== 'src/index.ts')).toEqual(['src/connect.ts'])
+    expect(both.filter(file => file.startsWith('src/') && file !== 'src/index.ts')).toEqual([
+      'src/connect.ts',
+    ])
   })
 
   it('src never imports what is built upon it', () => {
