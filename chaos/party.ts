@@ -1,0 +1,141 @@
+/** One party of the load: numbers what it sends, writes down what becomes of it and what it handles. */
+import type { Bus, Delivery, Logger } from '../src/bus.js'
+import { isSealbusError } from '../src/errors.js'
+import { type Ledger, nowMs } from './ledger.js'
+import { type Group, type LanePlan, SETTLE_GRACE_MS } from './plan.js'
+
+/** Events that say in which named place a message ended. */
+const PLACES: ReadonlySet<string> = new Set(['parked', 'expired', 'returned', 'rejected', 'late', 'conflict'])
+
+/** Numbers of one lane so far: progress for people, and for waiting. */
+export interface LaneCount {
+  sent: number
+  resolved: number
+  rejected: number
+  handled: number
+}
+
+/** What a party needs. */
+export interface PartySetting {
+  readonly run: string
+  readonly address: string
+  readonly lanes: readonly LanePlan[]
+  readonly lifetimeMs: number
+  readonly ledger: Ledger
+  /** Shared by all parties of a process, by lane. */
+  readonly counts: Map<string, LaneCount>
+}
+
+interface Payload {
+  readonly run: string
+  readonly lane: string
+  readonly n: number
+}
+
+/** Drives one bus. */
+export class LoadParty {
+  readonly #setting: PartySetting
+  readonly #bus: Bus
+  readonly #timers = new Set<NodeJS.Timeout>()
+  readonly #numbers = new Map<string, number>()
+  readonly #handled = new Set<string>()
+
+  constructor(setting: PartySetting, bus: Bus) {
+    this.#setting = setting
+    this.#bus = bus
+  }
+
+  /** Starts handling. */
+  async consume(): Promise<void> {
+    await this.#bus.consume(message => {
+      this.#handle(message)
+    })
+  }
+
+  /** Starts the lanes of a group. */
+  begin(group: Group): void {
+    for (const lane of this.#setting.lanes.filter(each => each.group === group)) {
+      const first = setTimeout(() => {
+        this.#timers.delete(first)
+        this.#send(lane)
+        this.#timers.add(setInterval(() => this.#send(lane), lane.everyMs))
+      }, lane.delayMs)
+      this.#timers.add(first)
+    }
+  }
+
+  /** Sends nothing more; what is under way goes on. */
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#timers.clear()
+  }
+
+  /** Finishes and closes the bus. */
+  async close(timeoutMs: number): Promise<void> {
+    this.stop()
+    await this.#bus.drain({ timeoutMs })
+  }
+
+  #send({ lane, to, type }: LanePlan): void {
+    const { run, ledger, lifetimeMs, counts } = this.#setting
+    const n = this.#numbers.get(lane) ?? 0
+    this.#numbers.set(lane, n + 1)
+    const count = countOf(counts, lane)
+    count.sent++
+    ledger.write({ kind: 'sent', t: nowMs(), lane, n, deadline: nowMs() + lifetimeMs + SETTLE_GRACE_MS })
+    const payload: Payload = { run, lane, n }
+    const message = { type, payload, expiresAt: new Date(Date.now() + lifetimeMs) }
+    void this.#bus.send(to, message).then(
+      ({ epoch, seq }) => {
+        count.resolved++
+        ledger.write({ kind: 'resolved', t: nowMs(), lane, n, epoch, seq })
+      },
+      (error: unknown) => {
+        count.rejected++
+        ledger.write({ kind: 'rejected', t: nowMs(), lane, n, code: codeOf(error) })
+      },
+    )
+  }
+
+  #handle(message: Delivery): void {
+    const { ledger, counts, run, address } = this.#setting
+    const payload = message.json() as Payload
+    if (payload.run !== run) {
+      ledger.write({ kind: 'event', t: nowMs(), party: address, name: 'other-run', detail: payload })
+      return
+    }
+    const { lane, n } = payload
+    ledger.write({ kind: 'handled', t: nowMs(), lane, n, from: message.from?.address ?? '' })
+    const key = `${lane}:${n}`
+    if (!this.#handled.has(key)) countOf(counts, lane).handled++
+    this.#handled.add(key)
+  }
+}
+
+/**
+ * A logger that puts what a bus says into the ledger: warnings and errors as events, and what names a place as such.
+ * Information goes in too (connections come and go at that level); debugging does not.
+ */
+export function ledgerLogger(ledger: Ledger, party: string): Logger {
+  const write = (fields: object, name: string): void => {
+    const t = nowMs()
+    ledger.write({ kind: 'event', t, party, name, detail: fields })
+    const { epoch, seq } = fields as { epoch?: unknown; seq?: unknown }
+    if (PLACES.has(name) && typeof epoch === 'string' && typeof seq === 'number') {
+      ledger.write({ kind: 'placed', t, place: name, epoch, seq })
+    }
+  }
+  return { debug: () => undefined, info: write, warn: write, error: write }
+}
+
+function countOf(counts: Map<string, LaneCount>, lane: string): LaneCount {
+  const known = counts.get(lane)
+  if (known !== undefined) return known
+  const fresh = { sent: 0, resolved: 0, rejected: 0, handled: 0 }
+  counts.set(lane, fresh)
+  return fresh
+}
+
+function codeOf(error: unknown): string {
+  return isSealbusError(error) ? error.code : `not a SealbusError: ${String(error)}`
+}
