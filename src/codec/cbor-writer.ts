@@ -82,7 +82,6 @@ export class CborWriter {
   }
 
   #items(items: readonly CborValue[], depth: number): void {
-    if (!Array.isArray(items)) throw new CborError(`expected a value that CBOR has here, got ${typeof items}`)
     this.array(items.length)
     for (const item of items) this.value(item, depth + 1)
   }

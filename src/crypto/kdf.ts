@@ -1,0 +1,35 @@
+/** SHA-256 (FIPS 180-4), HMAC (RFC 2104) and HKDF (RFC 5869) from node:crypto, synchronously. */
+import { createHmac, hash } from 'node:crypto'
+import { concat } from '../bytes.js'
+
+export const HASH_BYTES = 32
+
+/** 32 bytes. */
+export function sha256(data: Uint8Array): Uint8Array {
+  return hash('sha256', data, 'buffer')
+}
+
+/** 32 bytes over the parts, one after the other. */
+export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const hmac = createHmac('sha256', key)
+  for (const part of parts) hmac.update(part)
+  return hmac.digest()
+}
+
+/** RFC 5869 §2.2. An empty salt equals 32 zero bytes. */
+export function hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
+  return hmacSha256(salt, ikm)
+}
+
+/** RFC 5869 §2.3. @param length - 1..8160 bytes */
+export function hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+  if (length < 1 || length > 255 * HASH_BYTES)
+    throw new RangeError(`hkdfExpand: length must be 1..8160, got ${length}`)
+  const blocks: Uint8Array[] = []
+  let block: Uint8Array = new Uint8Array(0)
+  for (let i = 1; blocks.length * HASH_BYTES < length; i++) {
+    block = hmacSha256(prk, block, info, Uint8Array.of(i))
+    blocks.push(block)
+  }
+  return concat(...blocks).subarray(0, length)
+}
