@@ -123,12 +123,14 @@ export function memoryBounded(entries: readonly Entry[], growthLimitBytes: numbe
 /** I6. A run without a lane proves nothing, and is a violation. */
 export function backInTime(gaps: readonly LaneGap[], boundMs: number): Violation[] {
   if (gaps.length === 0) return [{ invariant: 'I6', message: 'no lane sent anything' }]
-  return gaps.flatMap(gap => {
-    if (gap.dead) return [{ invariant: 'I6', message: `${gap.lane}: never came back` } as const]
-    if (gapMs(gap) <= boundMs) return []
-    const found = `confirms away for ${Math.round(gap.confirmMs)} ms, deliveries for ${Math.round(gap.deliveryMs)} ms`
-    return [{ invariant: 'I6', message: `${gap.lane}: ${found}, bound ${boundMs} ms` } as const]
-  })
+  return gaps
+    .filter(gap => gap.dead || gapMs(gap) > boundMs)
+    .map(gap => ({ invariant: 'I6', message: gap.dead ? `${gap.lane}: never came back` : tooLong(gap, boundMs) }))
+}
+
+function tooLong({ lane, confirmMs, deliveryMs }: LaneGap, boundMs: number): string {
+  const [confirms, deliveries] = [Math.round(confirmMs), Math.round(deliveryMs)]
+  return `${lane}: confirms away for ${confirms} ms, deliveries for ${deliveries} ms, bound ${boundMs} ms`
 }
 
 function handledOf(entries: readonly Entry[]): Handled[] {

@@ -68,7 +68,7 @@ export interface Told {
 export interface Fatal {
   readonly kind: 'fatal'
   readonly t: number
-  readonly what: 'unhandled-rejection' | 'uncaught-exception' | 'exit' | 'hung'
+  readonly what: 'unhandled-rejection' | 'uncaught-exception' | 'exit' | 'hung' | 'order-failed'
   readonly message: string
 }
 

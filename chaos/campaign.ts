@@ -1,0 +1,51 @@
+/** Many runs one after the other: each chosen fault so many times, with progress, stopped cleanly when asked. */
+import { allMet, type FaultReport, faultReports, type ScenarioResult } from './report.js'
+import { type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
+import type { Random } from './random.js'
+
+/** What to run. */
+export interface Campaign {
+  readonly scenarios: readonly Scenario[]
+  readonly repeat: number
+  readonly random: Random
+  readonly setting: Setting
+  /** Ends after the run that is under way. */
+  readonly signal: AbortSignal
+  /** Called after each run with all results so far. */
+  readonly onResult?: (reports: readonly FaultReport[]) => void
+}
+
+/** Runs it. @returns the reports, and whether all was met and nothing left out */
+export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultReport[]; met: boolean }> {
+  const { scenarios, repeat, setting, signal } = campaign
+  const results: { scenario: Scenario; runs: RunResult[] }[] = []
+  let done = 0
+  for (const scenario of scenarios) {
+    const result = { scenario, runs: [] as RunResult[] }
+    for (let i = 1; i <= repeat && !signal.aborted; i++) {
+      if (i === 1) results.push(result)
+      const started = performance.now()
+      const run = await runOnce(scenario, setting, `f${scenario.id}-${i}`, campaign.random.fork(`${scenario.id}/${i}`))
+      if (signal.aborted) break // what was interrupted says nothing
+      result.runs.push(run)
+      setting.note(line(++done, scenarios.length * repeat, scenario, i, run, performance.now() - started))
+      campaign.onResult?.(reportsOf(results))
+    }
+  }
+  const reports = reportsOf(results)
+  return { reports, met: done === scenarios.length * repeat && allMet(reports) }
+}
+
+function reportsOf(results: readonly ScenarioResult[]): FaultReport[] {
+  return faultReports(results.filter(({ runs }) => runs.length > 0))
+}
+
+function line(done: number, all: number, scenario: Scenario, i: number, run: RunResult, tookMs: number): string {
+  const head = `[${done}/${all}] fault ${scenario.id} run ${i}`
+  const took = `${Math.round(tookMs / 1000)} s`
+  if (run.error !== undefined) return `${head}: NO RESULT (${run.error}), ${took}`
+  const { sent, resolved, handled, rejected } = run.totals
+  const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}`
+  const broken = run.violations.length === 0 ? '' : `\n    ${run.violations.slice(0, 10).join('\n    ')}`
+  return `${head}: gap ${run.gapMs ?? '?'} of ${scenario.boundMs} ms, ${counts}, violations ${run.violations.length}, ${took}${broken}`
+}

@@ -1,0 +1,105 @@
+/** What one process of the load does with its orders: connects its parties, starts and ends their sending. */
+import type { Bus, Logger } from '../src/bus.js'
+import { type Ledger, nowMs, openLedger } from './ledger.js'
+import { type LaneCount, LoadParty, ledgerLogger } from './party.js'
+import type { Group, PartyPlan } from './plan.js'
+import type { Assignment, Order, Report } from './protocol.js'
+
+const PROGRESS_MS = 200
+const MEMORY_MS = 500
+
+/** Makes a party's bus. */
+export type Connect = (party: PartyPlan, brokers: readonly string[], logger: Logger) => Promise<Bus>
+
+/** Obeys orders; one at a time, in the order of their coming. */
+export class Crew {
+  readonly #connect: Connect
+  readonly #report: (report: Report) => void
+  readonly #counts = new Map<string, LaneCount>()
+  readonly #parties: { plan: PartyPlan; party: LoadParty }[] = []
+  readonly #timers: NodeJS.Timeout[] = []
+  #assignment: Assignment | undefined
+  #ledger: Ledger | undefined
+
+  constructor(connect: Connect, report: (report: Report) => void) {
+    this.#connect = connect
+    this.#report = report
+  }
+
+  /** The ledger, once there is an assignment. */
+  get ledger(): Ledger | undefined {
+    return this.#ledger
+  }
+
+  async obey(order: Order): Promise<void> {
+    switch (order.do) {
+      case 'prepare':
+        return await this.#prepare(order.assignment)
+      case 'begin':
+        return await this.#begin(order.group)
+      case 'stop':
+        for (const { party } of this.#parties) party.stop()
+        return
+      case 'close':
+        return await this.#close(order.timeoutMs)
+    }
+  }
+
+  async #prepare(assignment: Assignment): Promise<void> {
+    this.#assignment = assignment
+    const ledger = openLedger(assignment.ledgerFile)
+    this.#ledger = ledger
+    await this.#connectAll(assignment.plan.parties.filter(({ group }) => group !== 'late'))
+    this.#every(MEMORY_MS, () => sampleMemory(ledger, assignment.plan.name))
+    this.#every(PROGRESS_MS, () => this.#progress())
+    this.#report({ is: 'prepared' })
+  }
+
+  async #begin(group: Group): Promise<void> {
+    for (const { party } of this.#parties) party.begin(group)
+    if (group !== 'late') return
+    const late = this.#assignment?.plan.parties.filter(plan => plan.group === 'late') ?? []
+    for (const party of await this.#connectAll(late)) party.begin('late')
+  }
+
+  async #connectAll(plans: readonly PartyPlan[]): Promise<LoadParty[]> {
+    return await Promise.all(plans.map(plan => this.#connectOne(plan)))
+  }
+
+  async #connectOne(plan: PartyPlan): Promise<LoadParty> {
+    const { assignment, ledger } = this.#assigned()
+    const { run, lifetimeMs, brokers } = assignment
+    const lanes = assignment.plan.lanes.filter(({ from }) => from === plan.address)
+    const bus = await this.#connect(plan, brokers, ledgerLogger(ledger, plan.address))
+    const party = new LoadParty({ run, lifetimeMs, lanes, ledger, address: plan.address, counts: this.#counts }, bus)
+    this.#parties.push({ plan, party })
+    await party.consume()
+    return party
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    await Promise.all(this.#parties.map(({ party }) => party.close(timeoutMs)))
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#progress()
+    this.#report({ is: 'closed' })
+  }
+
+  #progress(): void {
+    this.#report({ is: 'progress', lanes: Object.fromEntries(this.#counts) })
+  }
+
+  #every(ms: number, run: () => void): void {
+    run()
+    this.#timers.push(setInterval(run, ms))
+  }
+
+  #assigned(): { assignment: Assignment; ledger: Ledger } {
+    if (this.#assignment === undefined || this.#ledger === undefined) throw new Error('expected the order "prepare" first')
+    return { assignment: this.#assignment, ledger: this.#ledger }
+  }
+}
+
+function sampleMemory(ledger: Ledger, process_: string): void {
+  const { rss, heapUsed } = process.memoryUsage()
+  ledger.write({ kind: 'memory', t: nowMs(), process: process_, rssBytes: rss, heapBytes: heapUsed })
+}
