@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'not-permitted' // the policy does not allow this type between these parties
   | 'certificate-expires' // our own certificate would expire before the message
   | 'quarantined' // alone in flight at two deaths of its channel
+  | 'not-handled' // the recipient's receipt says: rejected or parked
   | 'purged' // taken out of the outbox by the operator
   // the way: the same call may succeed later
   | 'unroutable' // the broker has no inbox for the recipient
