@@ -1,0 +1,77 @@
+/**
+ * Asking running nodes: `rabbitmqctl` (a second or two, for it boots an Erlang machine each time) and `erl_call`
+ * (milliseconds) for what is asked often. Both find the cookie in HOME, so it is in no argument that `ps` shows.
+ */
+
+import { execFile } from 'node:child_process'
+import { SealbusError } from '../src/errors.js'
+import type { RabbitmqPrograms } from './rabbitmq.js'
+
+const LIMIT_MS = 60_000
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+
+/** Where to run these programs. */
+export interface ErlangContext {
+  readonly programs: RabbitmqPrograms
+  /** Environment of the cluster: HOME with the cookie, epmd's port and address. */
+  readonly env: Record<string, string>
+}
+
+/**
+ * Runs `rabbitmqctl --quiet --node NODE ARGS…`.
+ *
+ * @returns what it wrote to its standard output
+ * @throws {@link SealbusError} `broker-refused` with what it wrote to its standard error
+ */
+export function rabbitmqctl(context: ErlangContext, node: string, args: readonly string[]): Promise<string> {
+  return run(context.programs.ctl, ['--quiet', '--node', node, ...args], context.env)
+}
+
+/**
+ * Evaluates an Erlang expression on a node and returns its value by way of JSON: lists, maps with string or atom
+ * keys, binaries (as strings), numbers and booleans. `E1, E2, E3` is a sequence; the last one counts.
+ *
+ * @throws {@link SealbusError} `broker-refused` when the node is not reached or the expression fails
+ */
+export async function evaluate(context: ErlangContext, node: string, expression: string): Promise<unknown> {
+  const asBase64 = `binary_to_list(base64:encode(iolist_to_binary(rabbit_json:encode(begin ${expression} end)))).\n`
+  const { erlCall, ctl } = context.programs
+  const output =
+    erlCall === undefined
+      ? await run(ctl, ['--quiet', '--node', node, 'eval', asBase64], context.env)
+      : await run(erlCall, ['-n', node, '-e'], context.env, asBase64)
+  const encoded = /"([A-Za-z0-9+/=]*)"/.exec(output)?.[1]
+  if (encoded === undefined)
+    throw new SealbusError('broker-refused', `${node} answered ${output.trim().slice(0, 500)}`)
+  return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'))
+}
+
+/** An Erlang binary literal of any text, also of one that somebody else chose. */
+export function erlangBinary(text: string): string {
+  return `<<${[...Buffer.from(text, 'utf8')].join(',')}>>`
+}
+
+function run(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  input = '',
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { env, timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES, killSignal: 'SIGKILL' as const }
+    const child = execFile(program, [...args], options, (error, stdout, stderr) => {
+      if (error === null) {
+        resolve(stdout)
+        return
+      }
+      const said = (stderr || stdout || error.message).trim().slice(0, 2_000)
+      reject(
+        new SealbusError('broker-refused', `${program.split('/').at(-1) ?? program} failed: ${said}`, {
+          cause: error,
+        }),
+      )
+    })
+    child.stdin?.on('error', () => undefined) // it may have ended without reading
+    child.stdin?.end(input)
+  })
+}
