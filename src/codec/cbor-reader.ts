@@ -28,11 +28,13 @@ const SHORT_TEXT = 24
 /** A cursor over one buffer, with one method for each kind of item. */
 export class CborReader {
   readonly #in: Buffer
+  readonly #raw: Uint8Array // the same bytes: a Buffer's slices would be Buffers
   #at = 0
   #argument = 0
 
   /** @param bytes - not copied; must not change while it is read */
   constructor(bytes: Uint8Array) {
+    this.#raw = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#in = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
@@ -136,7 +138,7 @@ export class CborReader {
 
   #bytes(): Uint8Array {
     const from = this.#take()
-    return Uint8Array.prototype.slice.call(this.#in, from, this.#at)
+    return this.#raw.slice(from, this.#at)
   }
 
   #text(): string {
