@@ -5,11 +5,12 @@
  * is for certificates whose signature has been verified (or that are one's own). Node's view of a subject is not
  * enough: it reads one with two common names without complaint.
  */
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate } from 'node:crypto'
 import { equal, fromHex } from '../bytes.js'
 import { SealbusError } from '../errors.js'
 import { type Asn1, children, contextTag, integerOf, oidOf, parseDer, textOf, timeOf, toDer } from './asn1.js'
 import { type Constraints, readExtensions } from './certificate-extensions.js'
+import { sha256 } from './kdf.js'
 
 const COMMON_NAME = '2.5.4.3'
 const ORGANIZATIONAL_UNIT = '2.5.4.11'
@@ -36,11 +37,6 @@ export interface ParsedCertificate extends Constraints {
   /** Every CN and OU of the subject, in order. */
   readonly commonNames: readonly string[]
   readonly organizationalUnits: readonly string[]
-}
-
-/** SHA-256, 32 bytes. */
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest())
 }
 
 /** Lets OpenSSL read one DER certificate. @throws SealbusError `untrusted` */

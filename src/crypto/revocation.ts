@@ -8,11 +8,12 @@ import { type CborValue, decodeCbor, encodeCbor } from '../codec/cbor.js'
 import { SealbusError } from '../errors.js'
 import { SKEW_MS } from '../wire.js'
 import type { ParsedCertificate } from './certificate.js'
-import { signP256, verifyP256 } from './ecdsa.js'
+import { signP256 } from './ecdsa.js'
 import { array, bytes, fields, integer, text } from './fields.js'
 import { DOMAIN, revocationSigner } from './leaf-profile.js'
 import { type Path, validatePath } from './path.js'
 import type { RevocationState } from './peers.js'
+import { SIGNATURE_BYTES, verifySignature } from './signature.js'
 
 /** Larger lists are refused unread. */
 export const MAX_REVOCATION_LIST_BYTES: number = 1024 * 1024
@@ -89,7 +90,7 @@ export function parseRevocationList(input: Uint8Array): SignedRevocationList {
     throw refuse(`expected at most ${MAX_REVOCATION_LIST_BYTES} bytes, got ${input.length}`)
   try {
     const [body, signature, chain] = array(decodeCbor(input), 'list', 3)
-    const signed = { body: bytes(body, 'body'), signature: bytes(signature, 'signature', 64) }
+    const signed = { body: bytes(body, 'body'), signature: bytes(signature, 'signature', SIGNATURE_BYTES) }
     return {
       ...parseBody(signed.body),
       ...signed,
@@ -149,7 +150,7 @@ export function verifyRevocationList(
   const { leaf } = validatePath(list.chain, trust.roots, revocationSigner, nowMs)
   if (!trust.signers.has(toHex(leaf.spkiSha256)))
     throw refuse('the signer is none of the trust file, sign it with a key listed in "revocation.signers"')
-  if (!verifyP256(leaf.publicKey, signedBytes(list.body), list.signature))
+  if (!verifySignature(leaf.publicKey, signedBytes(list.body), list.signature))
     throw refuse('its signature is wrong')
   if (list.domain !== trust.domain) throw refuse(`expected domain ${trust.domain}, got ${list.domain}`)
   if (list.issuedAtMs > nowMs + SKEW_MS) throw refuse('it was issued in the future, check the clocks')

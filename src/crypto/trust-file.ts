@@ -35,24 +35,30 @@ const ROLE_OR_ANY: RegExp = new RegExp(`${ROLE.source}|^[*]$`)
 /** Suites that this version has. */
 const SUITES: readonly number[] = [1]
 
-/** Reads and checks trust.json. @throws SealbusError `configuration` */
-export function parseTrustFile(text: string): TrustFile {
-  const fields = new JsonFields(parseJsonObject(text, 'trust.json'), 'trust.json')
+/**
+ * Reads and checks trust.json.
+ * @param name - the file, for messages
+ * @throws SealbusError `configuration`
+ */
+export function parseTrustFile(text: string, name = 'trust.json'): TrustFile {
+  const fields = new JsonFields(parseJsonObject(text, name), name)
   fields.version(1)
   const revocation = fields.optionalObject('revocation')
   const file: TrustFile = {
     domain: fields.text('domain', DOMAIN),
     suites: fields.numbers('suites', SUITES),
     roots: fields.texts('roots', FILE, 1),
-    issuers: fields.objects('issuers', 1).map(parseIssuer),
-    ...(revocation === undefined ? {} : { revocation: parseRevocation(revocation) }),
+    issuers: fields
+      .objects('issuers', 1)
+      .map((value, index) => parseIssuer(value, `${name}: issuers[${index}]`)),
+    ...(revocation === undefined ? {} : { revocation: parseRevocation(revocation, `${name}: revocation`) }),
   }
   fields.end()
   return file
 }
 
-function parseIssuer(value: JsonObject, index: number): IssuerRule {
-  const fields = new JsonFields(value, `trust.json: issuers[${index}]`)
+function parseIssuer(value: JsonObject, name: string): IssuerRule {
+  const fields = new JsonFields(value, name)
   const rule = {
     spkiSha256: fields.text('spkiSha256', SPKI_SHA256),
     domain: fields.text('domain', DOMAIN),
@@ -63,8 +69,8 @@ function parseIssuer(value: JsonObject, index: number): IssuerRule {
   return rule
 }
 
-function parseRevocation(value: JsonObject): NonNullable<TrustFile['revocation']> {
-  const fields = new JsonFields(value, 'trust.json: revocation')
+function parseRevocation(value: JsonObject, name: string): NonNullable<TrustFile['revocation']> {
+  const fields = new JsonFields(value, name)
   const revocation = { file: fields.text('file', FILE), signers: fields.texts('signers', SPKI_SHA256, 1) }
   fields.end()
   return revocation

@@ -2,9 +2,10 @@
  * Whom to believe: roots and issuers of the trust file, a bounded memory of accepted leaves, and the revocation list.
  * Dates are asked at every use, so a certificate that expires while the process runs stops working then.
  */
-import { equal, toHex } from '../bytes.js'
+import { concat, equal, toHex } from '../bytes.js'
 import { SealbusError } from '../errors.js'
 import { type ParsedCertificate, parseCertificate } from './certificate.js'
+import { sha256 } from './kdf.js'
 import { identityLeaf } from './leaf-profile.js'
 import { isWithin, type Path, validatePath } from './path.js'
 import type { Certificate, RevocationState, Trust } from './peers.js'
@@ -54,6 +55,8 @@ class PathTrust implements KeptTrust {
   readonly #remembered: number
   /** Certificate id to leaves; the longest unused first. */
   readonly #accepted = new Map<string, readonly Accepted[]>()
+  /** Digest of a validated chain to its leaf's hash: saves validating the same bytes again. */
+  readonly #hashes = new Map<string, Uint8Array>()
   readonly #subjects = new WeakMap<Certificate, RevocationSubject>()
   #revocations: { readonly bytes: Uint8Array; readonly list: Revocations } | undefined
 
@@ -68,10 +71,9 @@ class PathTrust implements KeptTrust {
   }
 
   verify(chain: readonly Uint8Array[], nowMs: number): Certificate {
-    const path = validatePath(chain, this.#roots, identityLeaf, nowMs)
-    const known = this.#find(path.leaf.hash).find(({ certificate }) => sameChain(certificate.chain, chain))
-    if (known !== undefined) return known.certificate
-    return this.#remember(path, chain)
+    const known = this.#known(chain)
+    if (known !== undefined && isWithin(known, nowMs)) return known
+    return this.#remember(validatePath(chain, this.#roots, identityLeaf, nowMs), chain)
   }
 
   find(certId: Uint8Array, nowMs: number): readonly Certificate[] {
@@ -106,6 +108,13 @@ class PathTrust implements KeptTrust {
     return this.#revocations?.bytes.slice()
   }
 
+  /** The very same bytes were validated before: only the dates are left to ask. */
+  #known(chain: readonly Uint8Array[]): Certificate | undefined {
+    const hash = this.#hashes.get(digest(chain))
+    const found = hash === undefined ? [] : this.#find(hash)
+    return found.find(({ certificate }) => sameChain(certificate.chain, chain))?.certificate
+  }
+
   #find(hash: Uint8Array): readonly Accepted[] {
     const id = toHex(hash.subarray(0, 8))
     const found = this.#accepted.get(id)
@@ -123,11 +132,17 @@ class PathTrust implements KeptTrust {
       other => !equal(other.certificate.hash, certificate.hash),
     )
     this.#accepted.set(toHex(certificate.hash.subarray(0, 8)), [accepted, ...others].slice(0, MAX_ALIKE))
-    for (const oldest of this.#accepted.keys()) {
-      if (this.#accepted.size <= this.#remembered) break
-      this.#accepted.delete(oldest)
-    }
+    this.#hashes.set(digest(chain), certificate.hash)
+    this.#forget(this.#accepted, this.#remembered)
+    this.#forget(this.#hashes, this.#remembered)
     return certificate
+  }
+
+  #forget(map: Map<string, unknown>, most: number): void {
+    for (const oldest of map.keys()) {
+      if (map.size <= most) break
+      map.delete(oldest)
+    }
   }
 
   #accept(path: Path, chain: readonly Uint8Array[]): Accepted {
@@ -193,6 +208,11 @@ function expectOneDomain(issuers: readonly IssuerRule[]): void {
       throw new SealbusError('configuration', `trust: issuer ${spkiSha256} has two domains, expected one`)
     domains.set(spkiSha256, domain)
   }
+}
+
+/** n.b. bytes only find an entry here; {@link sameChain} compares. */
+function digest(chain: readonly Uint8Array[]): string {
+  return toHex(sha256(concat(...chain)))
 }
 
 function sameChain(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
