@@ -1,0 +1,40 @@
+/** How long to wait before the next attempt: full jitter, so that ten thousand clients of a dead node spread out. */
+
+/** The ceiling of the first delay. */
+const FIRST_MS = 50
+/** The ceiling doubles up to this. */
+const LAST_MS = 5_000
+/** A refusal (certificate, user, permission) is asked again this slowly: half of it is fixed, half jitter. */
+const REFUSED_FIRST_MS = 1_000
+
+/** Delays that grow with failures only. */
+export class Backoff {
+  #ceilingMs = FIRST_MS
+  #refusedMs = REFUSED_FIRST_MS
+  #random: () => number
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random
+  }
+
+  /** After a failed attempt: 0 to the ceiling, which doubles from 50 ms to 5 s. */
+  failed(): number {
+    const delay = this.#random() * this.#ceilingMs
+    this.#ceilingMs = Math.min(this.#ceilingMs * 2, LAST_MS)
+    return delay
+  }
+
+  /** After a refusal: half of the ceiling to all of it, which doubles from 1 s to 5 s. */
+  refused(): number {
+    const delay = this.#refusedMs * (0.5 + this.#random() / 2)
+    this.#refusedMs = Math.min(this.#refusedMs * 2, LAST_MS)
+    return delay
+  }
+
+  /** What had worked was lost: 0 to 50 ms, however often; an operator who closes everything is no failure of ours. */
+  lost(): number {
+    this.#ceilingMs = FIRST_MS
+    this.#refusedMs = REFUSED_FIRST_MS
+    return this.#random() * FIRST_MS
+  }
+}

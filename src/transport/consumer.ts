@@ -1,0 +1,178 @@
+/**
+ * The consumer of one's own inbox. It lives in generations, one channel each; what kills one (cancel, channel, link)
+ * makes it build the next, for ever. It never publishes: in an alarm one publish would freeze its connection.
+ */
+import { asError, isSealbusError, SealbusError } from '../errors.js'
+import type { ConsumeMessage } from './amqp.js'
+import { Backoff } from './backoff.js'
+import { type Deferred, deferred, pause, within } from './deadline.js'
+import { channelFailure, connectionLost, replyCode } from './failures.js'
+import { Generation } from './generation.js'
+import type { Link } from './link.js'
+import type { LastingLink } from './reconnect.js'
+import { DECLARE_MS, declareInbox, type InboxKind, type Names, singleActive } from './topology.js'
+import type { TransportConsumer, TransportDelivery, TransportEvent } from './transport.js'
+
+export interface ConsumerSetup {
+  readonly lasting: LastingLink
+  readonly names: Names
+  readonly kind: InboxKind
+  /** Declare the inbox where the broker says that it is missing. */
+  readonly declare: boolean
+  readonly prefetch: number
+  readonly onDelivery: (delivery: TransportDelivery) => void
+  readonly onLost: () => void
+  /** `refusal` changed. */
+  readonly changed: () => void
+  readonly event: (event: TransportEvent) => void
+}
+
+export class InboxConsumer implements TransportConsumer {
+  #setup: ConsumerSetup
+  #stop = new AbortController()
+  #backoff = new Backoff()
+  #generation: Generation | undefined
+  #refusal: SealbusError | undefined
+  #missing = false
+  #first: Deferred<void> = deferred()
+  #running: Promise<void>
+
+  constructor(setup: ConsumerSetup) {
+    this.#setup = setup
+    this.#running = this.#run()
+  }
+
+  /** Resolves when the first attempt to consume has succeeded or failed. */
+  get tried(): Promise<void> {
+    return this.#first.promise
+  }
+
+  /** Why the broker will not let us consume, as long as it will not. */
+  get refusal(): SealbusError | undefined {
+    return this.#refusal
+  }
+
+  /** The generation that delivers now. */
+  get generation(): Generation | undefined {
+    return this.#generation
+  }
+
+  /** n.b. closes the channel: a cancel first would let the next worker run ahead of what is unacknowledged. */
+  async stop(): Promise<void> {
+    this.#stop.abort(new SealbusError('closed', 'the consumer was stopped'))
+    await this.#generation?.end()
+    await this.#running
+  }
+
+  /** n.b. a second consumer on the channel has its own prefetch; with a single active consumer it would wait in vain. */
+  addCredit(count: number): boolean {
+    if (singleActive(this.#setup.kind) || this.#generation?.alive !== true) return false
+    this.#generation.consume(this.#setup.names.inbox, count).catch(() => undefined) // n.b. a refusal kills the generation
+    return true
+  }
+
+  /** Gives up the living generation; the next one is built. */
+  rebuild(reason: string): void {
+    this.#setup.event({ name: 'consumer-rebuilt', detail: { reason } })
+    void this.#generation?.end()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped()) {
+      const failure = await this.#live().then(
+        reason => reason,
+        (thrown: unknown) => asError(thrown),
+      )
+      this.#first.resolve()
+      if (!this.#stopped()) await this.#rest(failure)
+    }
+    this.#first.resolve()
+  }
+
+  /** One generation, from connection to death; resolves with the reason of the death. */
+  async #live(): Promise<Error | undefined> {
+    const { lasting, names, kind } = this.#setup
+    const link = await lasting.link(this.#stop.signal)
+    if (this.#missing) await declareInbox(link, names, kind)
+    const generation = await this.#build(link)
+    this.#generation = generation
+    this.#built(generation)
+    const reason = await generation.dead
+    this.#generation = undefined
+    this.#setup.event({
+      name: 'consumer-lost',
+      detail: { generation: generation.id, reason: reason?.message ?? 'closed by us' },
+    })
+    this.#setup.onLost()
+    this.#backoff.lost()
+    return reason
+  }
+
+  async #build(link: Link): Promise<Generation> {
+    const generation = new Generation(await link.plainChannel(), {
+      deliver: (message: ConsumeMessage, from: Generation) => this.#deliver(message, from),
+      stale: (id: number) => this.#setup.event({ name: 'stale-ack', detail: { generation: id } }),
+    })
+    const { names, prefetch } = this.#setup
+    try {
+      await within(DECLARE_MS, `consume ${names.inbox}`, generation.consume(names.inbox, prefetch))
+      if (this.#stopped()) throw new SealbusError('closed', 'the consumer was stopped')
+      return generation
+    } catch (thrown) {
+      await generation.end()
+      throw thrown
+    }
+  }
+
+  #built(generation: Generation): void {
+    this.#missing = false
+    this.#setRefusal(undefined)
+    this.#first.resolve()
+    this.#setup.event({ name: 'consuming', detail: { generation: generation.id } })
+  }
+
+  #deliver(message: ConsumeMessage, generation: Generation): void {
+    try {
+      this.#setup.onDelivery(generation.delivery(message))
+    } catch (thrown) {
+      // n.b. thrown into amqplib it would close the channel; the body stays unacknowledged
+      this.#setup.event({ name: 'delivery-failed', detail: { reason: asError(thrown).message } })
+    }
+  }
+
+  /** Lost: soon again. Refused (403, 404, 406): a state of its own, slowly; a missing inbox of ours is declared. */
+  async #rest(thrown: Error | undefined): Promise<void> {
+    const code = refusalCode(thrown)
+    const declareNow = code === 404 && this.#setup.declare && !this.#missing
+    this.#missing = code === 404 && this.#setup.declare
+    if (declareNow) return
+    if (code === undefined) return pause(this.#soon(thrown), this.#stop.signal)
+    this.#setRefusal(channelFailure(thrown, `consume ${this.#setup.names.inbox}`))
+    return pause(this.#backoff.refused(), this.#stop.signal)
+  }
+
+  #soon(thrown: Error | undefined): number {
+    this.#setRefusal(undefined)
+    this.#setup.event({
+      name: 'consumer-waits',
+      detail: { reason: (thrown ?? connectionLost(undefined)).message },
+    })
+    return this.#backoff.failed()
+  }
+
+  #setRefusal(refusal: SealbusError | undefined): void {
+    if (this.#refusal === refusal) return
+    this.#refusal = refusal
+    this.#setup.changed()
+  }
+
+  #stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+}
+
+/** The reply code, where the broker refused the channel's request; undefined where connection or channel was lost. */
+function refusalCode(thrown: Error | undefined): number | undefined {
+  if (isSealbusError(thrown, 'connection-lost') || isSealbusError(thrown, 'timeout')) return undefined
+  return replyCode(thrown) ?? replyCode(thrown?.cause)
+}

@@ -1,0 +1,84 @@
+/**
+ * One AMQP channel with its one death, by the broker, by the link or by us. Listeners are attached in its constructor:
+ * a channel error without a listener would take the whole connection down (amqplib).
+ */
+import type { Channel } from './amqp.js'
+import { atMost, type Deferred, deferred } from './deadline.js'
+import { connectionLost } from './failures.js'
+
+/** What a channel has to know of its link. */
+export interface LinkOfChannel {
+  readonly closed: Promise<Error | undefined>
+  readonly open: boolean
+  readonly reason: Error | undefined
+  destroy(reason: Error): void
+}
+
+/** To close a channel. */
+const CHANNEL_CLOSE_MS = 2_000
+
+export class LinkChannel<C extends Channel> {
+  readonly channel: C
+  /**
+   * Resolves when dead: with the broker's word (an Error with a reply code) where it closed this channel, with
+   * `connection-lost` where the link died, with undefined where we closed either.
+   */
+  readonly closed: Promise<Error | undefined>
+  #link: LinkOfChannel
+  #death: Deferred<Error | undefined>
+  #state: 'open' | 'closing' | 'dead' = 'open'
+
+  constructor(channel: C, link: LinkOfChannel) {
+    this.channel = channel
+    this.#link = link
+    this.#death = deferred()
+    this.closed = this.#death.promise
+    channel.on('error', (error: Error) => this.#die(error))
+    channel.on('close', () => this.#die(undefined))
+    void link.closed.then(() => this.#die(undefined))
+  }
+
+  get open(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** The answer, or the channel's death: amqplib does not notice every one. */
+  ask<T>(answer: Promise<T>): Promise<T> {
+    const dead = this.closed.then(reason => Promise.reject(reason ?? connectionLost(undefined)))
+    return Promise.race([answer, dead])
+  }
+
+  /** Closes it. A broker that does not answer in time loses the whole link. */
+  async close(): Promise<void> {
+    if (this.#state !== 'open') return
+    this.#state = 'closing'
+    // n.b. amqplib throws where the channel is closing already, and never answers on a dead link
+    await atMost(
+      CHANNEL_CLOSE_MS,
+      Promise.resolve().then(() => this.channel.close()),
+    )
+    if (this.#isDead()) return
+    this.#link.destroy(new Error('the broker did not answer the closing of a channel'))
+    this.#die(undefined)
+  }
+
+  #isDead(): boolean {
+    return this.#state === 'dead'
+  }
+
+  #die(reason: Error | undefined): void {
+    if (this.#isDead()) return
+    const ours = this.#state === 'closing'
+    this.#state = 'dead'
+    // n.b. amqplib closes the channels of a dying connection before it says why the connection dies
+    queueMicrotask(() => {
+      this.#death.resolve(reason ?? this.#silent(ours))
+    })
+  }
+
+  /** The reason where the broker gave none for this channel. */
+  #silent(ours: boolean): Error | undefined {
+    if (!this.#link.open) return this.#link.reason && connectionLost(this.#link.reason)
+    return ours ? undefined : connectionLost(new Error('the channel was closed'))
+  }
+}

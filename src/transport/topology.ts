@@ -1,0 +1,111 @@
+/**
+ * Exchanges, queues and bindings by name, and the declaring of one's own inbox. Nobody declares another's queue.
+ *
+ * n.b. only these three as arguments: each change of an argument is a 406 later on; everything else is the operator's
+ * policy (overflow, length, delivery limit, dead lettering).
+ */
+import type { Channel } from './amqp.js'
+import { within } from './deadline.js'
+import { channelFailure } from './failures.js'
+import type { Link } from './link.js'
+
+/** `quorum` survives a node; `classic` its restart; `transient` neither, and loses confirmed messages with its node. */
+export type InboxKind = 'quorum' | 'classic' | 'transient'
+
+/** To declare, to bind, to start consuming. */
+export const DECLARE_MS = 10_000
+
+/** The names of one address at one broker. */
+export interface Names {
+  readonly exchange: string
+  readonly parkedExchange: string
+  readonly inbox: string
+  readonly parked: string
+  /** What is for this address, whoever sent it. */
+  readonly pattern: string
+}
+
+/** Names as the broker's definitions have them. */
+export function names(address: string, exchange: string): Names {
+  return {
+    exchange,
+    parkedExchange: `${exchange}.parked`,
+    inbox: `inbox.${address}`,
+    parked: `parked.${address}`,
+    pattern: `${address}.*`,
+  }
+}
+
+/** Routing key `<recipient>.<sender>`. */
+export function routingKey(to: string, from: string): string {
+  return `${to}.${from}`
+}
+
+/** The sender that a routing key claims; undefined where the key is not of the form. */
+export function claimedSender(key: string): string | undefined {
+  return /^[A-Za-z0-9_-]{1,64}\.([A-Za-z0-9_-]{1,64})$/.exec(key)?.[1]
+}
+
+type Declaration = NonNullable<Parameters<Channel['assertQueue']>[1]>
+
+/** n.b. a single-active quorum queue hands the whole inbox to one consumer, which keeps the order. */
+function declaration(kind: InboxKind, part: 'inbox' | 'parked'): Declaration {
+  switch (kind) {
+    case 'quorum': {
+      const replicas = { 'x-queue-type': 'quorum', 'x-quorum-initial-group-size': 3 }
+      return {
+        durable: true,
+        arguments: part === 'inbox' ? { ...replicas, 'x-single-active-consumer': true } : replicas,
+      }
+    }
+    case 'classic':
+      return { durable: true, arguments: { 'x-queue-type': 'classic' } }
+    case 'transient':
+      return { durable: part === 'parked', arguments: { 'x-queue-type': 'classic' } }
+  }
+}
+
+/** Whether credit can be added by a second consumer: not where only one consumer is active. */
+export function singleActive(kind: InboxKind): boolean {
+  return kind === 'quorum'
+}
+
+/**
+ * Declares inbox and parking with their bindings; changes nothing where they stand as declared.
+ *
+ * @throws SealbusError `unauthorised` (403, 404 exchange), `broker-refused` (406: other arguments), `timeout`, `connection-lost`
+ */
+export async function declareInbox(link: Link, name: Names, kind: InboxKind): Promise<void> {
+  await step(link, `declare ${name.inbox}`, channel =>
+    channel.assertQueue(name.inbox, declaration(kind, 'inbox')),
+  )
+  await step(link, `bind ${name.inbox} to ${name.exchange}`, channel =>
+    channel.bindQueue(name.inbox, name.exchange, name.pattern),
+  )
+  await step(link, `declare ${name.parked}`, channel =>
+    channel.assertQueue(name.parked, declaration(kind, 'parked')),
+  )
+  await step(link, `bind ${name.parked} to ${name.parkedExchange}`, channel =>
+    channel.bindQueue(name.parked, name.parkedExchange, name.pattern),
+  )
+}
+
+/** How many consumers and waiting messages the broker sees. @throws SealbusError as {@link declareInbox} */
+export function inspectInbox(
+  link: Link,
+  name: Names,
+): Promise<{ consumerCount: number; messageCount: number }> {
+  return step(link, `look at ${name.inbox}`, channel => channel.checkQueue(name.inbox))
+}
+
+/** One step on a channel of its own: a refusal closes the channel. */
+async function step<T>(link: Link, what: string, ask: (channel: Channel) => Promise<T>): Promise<T> {
+  const opened = await link.plainChannel()
+  try {
+    return await within(DECLARE_MS, what, opened.ask(ask(opened.channel)))
+  } catch (thrown) {
+    throw channelFailure(thrown, what)
+  } finally {
+    await opened.close()
+  }
+}
