@@ -1,0 +1,155 @@
+/**
+ * What the broker has to know of a domain, as `rabbitmqctl import_definitions` takes it (RabbitMQ 3.10): vhost,
+ * exchanges, policies, users without passwords and their permissions, and queues for devices that declare none.
+ *
+ * n.b. the permissions prevent accidents. They are no security boundary: the envelope is.
+ */
+import type { InboxKind } from './policy.js'
+
+export const VHOST = 'sealbus'
+export const EXCHANGE = 'sealbus'
+export const PARKED_EXCHANGE = 'sealbus.parked'
+
+/** Replicas of a quorum queue at its start. */
+const GROUP_SIZE = 3
+const MAX_INBOX_BYTES: number = 64 * 1024 * 1024
+/** A backstop only: parking happens at the receiver. */
+const DELIVERY_LIMIT = 200
+
+/** One device, as the broker sees it. */
+export interface BrokerUser {
+  readonly name: string
+  readonly inbox: InboxKind
+  readonly declare: boolean
+  /** Stays a user, may do nothing: so an import into a running broker takes its rights away. */
+  readonly revoked: boolean
+}
+
+type Json = string | number | boolean | readonly Json[] | { readonly [key: string]: Json }
+type Row = Readonly<Record<string, Json>>
+
+/** The file's text, one row a line. */
+export function definitions(users: readonly BrokerUser[]): string {
+  const served = users.filter(user => !user.declare && !user.revoked)
+  return rows({
+    vhosts: [{ name: VHOST }],
+    users: users.map(userRow),
+    permissions: users.map(permissionRow),
+    topic_permissions: users.flatMap(topicPermissionRows),
+    policies: POLICIES,
+    exchanges: [EXCHANGE, PARKED_EXCHANGE].map(exchangeRow),
+    queues: served.flatMap(queueRows),
+    bindings: served.flatMap(bindingRows),
+  })
+}
+
+function rows(sections: Readonly<Record<string, readonly Row[]>>): string {
+  const texts = Object.entries(sections).map(([name, list]) => {
+    const lines = list.map(row => `    ${JSON.stringify(row)}`)
+    return `  ${JSON.stringify(name)}: [${lines.length === 0 ? '' : `\n${lines.join(',\n')}\n  `}]`
+  })
+  return `{\n${texts.join(',\n')}\n}\n`
+}
+
+/** An empty hash matches no password: such a user can only come by EXTERNAL. */
+function userRow({ name }: BrokerUser): Row {
+  return { name, password_hash: '', hashing_algorithm: 'rabbit_password_hashing_sha256', tags: [] }
+}
+
+const NOTHING = '^$'
+
+/** | own queues | A, self-declaring | B, strict | */
+function permissionRow({ name, declare, revoked }: BrokerUser): Row {
+  const row = { user: name, vhost: VHOST }
+  const own = `(inbox|parked)\\.${name}`
+  if (revoked) return { ...row, configure: NOTHING, write: NOTHING, read: NOTHING }
+  if (!declare) {
+    return { ...row, configure: NOTHING, write: '^(sealbus|sealbus\\.parked)$', read: `^${own}$` }
+  }
+  // binding a queue asks for write on the queue and read on the exchange
+  const all = `^(sealbus|sealbus\\.parked|${own})$`
+  return { ...row, configure: `^${own}$`, write: all, read: all }
+}
+
+/** Routing key `<recipient>.<sender>`: one's own name stands last when sending, first when parking and binding. */
+function topicPermissionRows({ name, revoked }: BrokerUser): Row[] {
+  const row = { user: name, vhost: VHOST }
+  const write: Row = {
+    [EXCHANGE]: '^[A-Za-z0-9_-]{1,64}\\.{username}$',
+    [PARKED_EXCHANGE]: '^{username}\\.[A-Za-z0-9_-]{1,64}$',
+  }
+  return Object.entries(write).map(([exchange, pattern]) => ({
+    ...row,
+    exchange,
+    write: revoked ? NOTHING : pattern,
+    read: revoked ? NOTHING : '^{username}\\.\\*$',
+  }))
+}
+
+const POLICIES: readonly Row[] = [
+  policyRow('inbox', {
+    overflow: 'reject-publish',
+    'max-length-bytes': MAX_INBOX_BYTES,
+    'delivery-limit': DELIVERY_LIMIT,
+    'dead-letter-exchange': PARKED_EXCHANGE,
+    'dead-letter-strategy': 'at-least-once', // n.b. with another overflow it silently becomes at-most-once
+    'queue-leader-locator': 'balanced',
+  }),
+  policyRow('parked', {
+    overflow: 'reject-publish',
+    'max-length-bytes': MAX_INBOX_BYTES,
+    'queue-leader-locator': 'balanced',
+    // no delivery limit: without a dead-letter exchange it would drop
+  }),
+]
+
+function policyRow(name: string, definition: Row): Row {
+  return { vhost: VHOST, name, pattern: `^${name}\\.`, 'apply-to': 'queues', definition, priority: 1 }
+}
+
+function exchangeRow(name: string): Row {
+  return {
+    name,
+    vhost: VHOST,
+    type: 'topic',
+    durable: true,
+    auto_delete: false,
+    internal: false,
+    arguments: {},
+  }
+}
+
+/** Arguments by inbox kind; whatever else there is comes by policy, since a changed argument is a 406. */
+const QUEUE: Readonly<Record<InboxKind, { durable: boolean; arguments: Row }>> = {
+  quorum: {
+    durable: true,
+    arguments: { 'x-queue-type': 'quorum', 'x-quorum-initial-group-size': GROUP_SIZE },
+  },
+  classic: { durable: true, arguments: { 'x-queue-type': 'classic' } },
+  transient: { durable: false, arguments: { 'x-queue-type': 'classic' } },
+}
+
+function queueRows({ name, inbox }: BrokerUser): Row[] {
+  const kept = inbox === 'transient' ? 'classic' : inbox // what is parked outlives a node
+  const inboxArguments = { ...QUEUE[inbox].arguments, 'x-single-active-consumer': true }
+  return [
+    queueRow(`inbox.${name}`, { ...QUEUE[inbox], arguments: inboxArguments }),
+    queueRow(`parked.${name}`, QUEUE[kept]),
+  ]
+}
+
+function queueRow(name: string, kind: { durable: boolean; arguments: Row }): Row {
+  return { name, vhost: VHOST, durable: kind.durable, auto_delete: false, arguments: kind.arguments }
+}
+
+function bindingRows({ name }: BrokerUser): Row[] {
+  const queues = { [EXCHANGE]: `inbox.${name}`, [PARKED_EXCHANGE]: `parked.${name}` }
+  return Object.entries(queues).map(([source, destination]) => ({
+    source,
+    vhost: VHOST,
+    destination,
+    destination_type: 'queue',
+    routing_key: `${name}.*`,
+    arguments: {},
+  }))
+}
