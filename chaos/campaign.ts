@@ -1,7 +1,8 @@
 /** Many runs one after the other: each chosen fault so many times, with progress, stopped cleanly when asked. */
+
+import type { Random } from './random.js'
 import { allMet, type FaultReport, faultReports, type ScenarioResult } from './report.js'
 import { type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
-import type { Random } from './random.js'
 
 /** What to run. */
 export interface Campaign {
@@ -9,24 +10,30 @@ export interface Campaign {
   readonly repeat: number
   readonly random: Random
   readonly setting: Setting
-  /** Ends after the run that is under way. */
-  readonly signal: AbortSignal
   /** Called after each run with all results so far. */
   readonly onResult?: (reports: readonly FaultReport[]) => void
 }
 
 /** Runs it. @returns the reports, and whether all was met and nothing left out */
 export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultReport[]; met: boolean }> {
-  const { scenarios, repeat, setting, signal } = campaign
+  const { scenarios, repeat, setting } = campaign
+  const { signal } = setting
   const results: { scenario: Scenario; runs: RunResult[] }[] = []
+  const interruption = new Promise<undefined>(resolve =>
+    signal.addEventListener('abort', () => resolve(undefined)),
+  )
   let done = 0
   for (const scenario of scenarios) {
     const result = { scenario, runs: [] as RunResult[] }
     for (let i = 1; i <= repeat && !signal.aborted; i++) {
       if (i === 1) results.push(result)
       const started = performance.now()
-      const run = await runOnce(scenario, setting, `f${scenario.id}-${i}`, campaign.random.fork(`${scenario.id}/${i}`))
-      if (signal.aborted) break // what was interrupted says nothing
+      const random = campaign.random.fork(`${scenario.id}/${i}`)
+      const run = await Promise.race([
+        runOnce(scenario, setting, `f${scenario.id}-${i}`, random),
+        interruption,
+      ])
+      if (run === undefined || signal.aborted) break // what was interrupted says nothing
       result.runs.push(run)
       setting.note(line(++done, scenarios.length * repeat, scenario, i, run, performance.now() - started))
       campaign.onResult?.(reportsOf(results))
@@ -40,7 +47,14 @@ function reportsOf(results: readonly ScenarioResult[]): FaultReport[] {
   return faultReports(results.filter(({ runs }) => runs.length > 0))
 }
 
-function line(done: number, all: number, scenario: Scenario, i: number, run: RunResult, tookMs: number): string {
+function line(
+  done: number,
+  all: number,
+  scenario: Scenario,
+  i: number,
+  run: RunResult,
+  tookMs: number,
+): string {
   const head = `[${done}/${all}] fault ${scenario.id} run ${i}`
   const took = `${Math.round(tookMs / 1000)} s`
   if (run.error !== undefined) return `${head}: NO RESULT (${run.error}), ${took}`

@@ -71,7 +71,10 @@ export class Crew {
     const { run, lifetimeMs, brokers } = assignment
     const lanes = assignment.plan.lanes.filter(({ from }) => from === plan.address)
     const bus = await this.#connect(plan, brokers, ledgerLogger(ledger, plan.address))
-    const party = new LoadParty({ run, lifetimeMs, lanes, ledger, address: plan.address, counts: this.#counts }, bus)
+    const party = new LoadParty(
+      { run, lifetimeMs, lanes, ledger, address: plan.address, counts: this.#counts },
+      bus,
+    )
     this.#parties.push({ plan, party })
     await party.consume()
     return party
@@ -94,7 +97,8 @@ export class Crew {
   }
 
   #assigned(): { assignment: Assignment; ledger: Ledger } {
-    if (this.#assignment === undefined || this.#ledger === undefined) throw new Error('expected the order "prepare" first')
+    if (this.#assignment === undefined || this.#ledger === undefined)
+      throw new Error('expected the order "prepare" first')
     return { assignment: this.#assignment, ledger: this.#ledger }
   }
 }

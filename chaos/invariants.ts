@@ -86,18 +86,26 @@ export function inOrder(entries: readonly Entry[]): Violation[] {
 }
 
 /** I4. */
-export function nothingBroke(entries: readonly Entry[], terms: Pick<Terms, 'judgedAt' | 'allowedRejections'>): Violation[] {
+export function nothingBroke(
+  entries: readonly Entry[],
+  terms: Pick<Terms, 'judgedAt' | 'allowedRejections'>,
+): Violation[] {
   const settled = new Set<string>()
   for (const entry of entries)
     if (entry.kind === 'resolved' || entry.kind === 'rejected') settled.add(`${entry.lane}:${entry.n}`)
   const pending = entries.filter(
-    entry => entry.kind === 'sent' && entry.deadline < terms.judgedAt && !settled.has(`${entry.lane}:${entry.n}`),
+    entry =>
+      entry.kind === 'sent' && entry.deadline < terms.judgedAt && !settled.has(`${entry.lane}:${entry.n}`),
   )
-  const rejected = entries.filter(entry => entry.kind === 'rejected' && !terms.allowedRejections.has(entry.code))
+  const rejected = entries.filter(
+    entry => entry.kind === 'rejected' && !terms.allowedRejections.has(entry.code),
+  )
   const codes = [...new Set(rejected.map(entry => (entry.kind === 'rejected' ? entry.code : '')))].join(', ')
   return [
     ...entries.flatMap(entry =>
-      entry.kind === 'fatal' ? [{ invariant: 'I4', message: `${entry.what}: ${entry.message}` } as const] : [],
+      entry.kind === 'fatal'
+        ? [{ invariant: 'I4', message: `${entry.what}: ${entry.message}` } as const]
+        : [],
     ),
     ...grouped('I4', pending, 'send() still pending past its deadline'),
     ...grouped('I4', rejected, `send() rejected with ${codes}`),
@@ -116,7 +124,12 @@ export function memoryBounded(entries: readonly Entry[], growthLimitBytes: numbe
   return [...peak].flatMap(([name, bytes]) => {
     const grown = bytes - (first.get(name) ?? 0)
     if (grown <= growthLimitBytes) return []
-    return [{ invariant: 'I5', message: `${name} grew by ${mib(grown)} MiB, allowed are ${mib(growthLimitBytes)}` } as const]
+    return [
+      {
+        invariant: 'I5',
+        message: `${name} grew by ${mib(grown)} MiB, allowed are ${mib(growthLimitBytes)}`,
+      } as const,
+    ]
   })
 }
 
@@ -125,7 +138,10 @@ export function backInTime(gaps: readonly LaneGap[], boundMs: number): Violation
   if (gaps.length === 0) return [{ invariant: 'I6', message: 'no lane sent anything' }]
   return gaps
     .filter(gap => gap.dead || gapMs(gap) > boundMs)
-    .map(gap => ({ invariant: 'I6', message: gap.dead ? `${gap.lane}: never came back` : tooLong(gap, boundMs) }))
+    .map(gap => ({
+      invariant: 'I6',
+      message: gap.dead ? `${gap.lane}: never came back` : tooLong(gap, boundMs),
+    }))
 }
 
 function tooLong({ lane, confirmMs, deliveryMs }: LaneGap, boundMs: number): string {

@@ -30,7 +30,9 @@ export type Launch = (name: string) => ChildProcess
 
 /** The load's own program, compiled, beside this file. */
 export const launchWorker: Launch = () =>
-  fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  fork(fileURLToPath(new URL('./worker.js', import.meta.url)), [], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
 
 /** A running load. */
 export class Load {
@@ -50,7 +52,12 @@ export class Load {
    * @param folder - where ledgers go; must exist
    * @throws Error when a party cannot connect
    */
-  static async start(plan: LoadPlan, brokers: readonly string[], folder: string, launch: Launch = launchWorker): Promise<Load> {
+  static async start(
+    plan: LoadPlan,
+    brokers: readonly string[],
+    folder: string,
+    launch: Launch = launchWorker,
+  ): Promise<Load> {
     const members = plan.processes.map(({ name }) => ({
       name,
       child: launch(name),
@@ -66,10 +73,17 @@ export class Load {
       const process = plan.processes[i]
       if (process === undefined) continue
       const { run, lifetimeMs } = plan
-      tell(member, { do: 'prepare', assignment: { plan: process, run, lifetimeMs, ledgerFile: member.ledgerFile, brokers } })
+      tell(member, {
+        do: 'prepare',
+        assignment: { plan: process, run, lifetimeMs, ledgerFile: member.ledgerFile, brokers },
+      })
     }
     try {
-      await load.#until(() => members.every(({ prepared }) => prepared), PREPARE_LIMIT_MS, 'all parties to connect')
+      await load.#until(
+        () => members.every(({ prepared }) => prepared),
+        PREPARE_LIMIT_MS,
+        'all parties to connect',
+      )
     } catch (error) {
       load.abandon()
       throw error
@@ -87,7 +101,10 @@ export class Load {
     await this.#until(
       () => {
         const counts = [...this.counts().values()]
-        return counts.length >= lanes && counts.every(lane => lane.resolved >= messages && lane.handled >= messages)
+        return (
+          counts.length >= lanes &&
+          counts.every(lane => lane.resolved >= messages && lane.handled >= messages)
+        )
       },
       limitMs,
       `${messages} messages through each of ${lanes} lanes`,
@@ -126,7 +143,9 @@ export class Load {
     await sleep(3 * POLL_MS) // one more report of each process at least
     for (let quiet = 0; quiet < 6; ) {
       const counts = [...this.counts().values()]
-      const settled = counts.every(lane => lane.resolved + lane.rejected >= lane.sent && lane.handled >= lane.resolved)
+      const settled = counts.every(
+        lane => lane.resolved + lane.rejected >= lane.sent && lane.handled >= lane.resolved,
+      )
       quiet = settled ? quiet + 1 : 0
       if (performance.now() > deadline) return false
       await sleep(POLL_MS)
@@ -162,7 +181,8 @@ export class Load {
     member.child.on('message', message => {
       const report = message as Report
       take(member, report)
-      if (report.is === 'failed') this.#own.write({ kind: 'fatal', t: nowMs(), what: 'order-failed', message: report.message })
+      if (report.is === 'failed')
+        this.#own.write({ kind: 'fatal', t: nowMs(), what: 'order-failed', message: report.message })
     })
     member.child.on('error', error => {
       member.failure = error.message
@@ -171,12 +191,12 @@ export class Load {
   }
 
   async #ended(member: Member, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
-      await sleep(POLL_MS) // what it said last may come after its end
-      member.exited = true
-      if (code === 0 && member.closed) return
-      const message = `${member.name} ended with ${signal ?? `code ${code ?? 0}`}${member.closed ? '' : ' before it was told to'}`
-      member.failure ??= message
-      this.#own.write({ kind: 'fatal', t: nowMs(), what: 'exit', message })
+    await sleep(POLL_MS) // what it said last may come after its end
+    member.exited = true
+    if (code === 0 && member.closed) return
+    const message = `${member.name} ended with ${signal ?? `code ${code ?? 0}`}${member.closed ? '' : ' before it was told to'}`
+    member.failure ??= message
+    this.#own.write({ kind: 'fatal', t: nowMs(), what: 'exit', message })
   }
 
   async #until(holds: () => boolean, limitMs: number, what: string): Promise<void> {

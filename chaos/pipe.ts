@@ -1,6 +1,9 @@
 /** One direction of a proxied connection: forwards in order, counts, and stops after an exact byte. */
 import type { Socket } from 'node:net'
 
+/** Time for the other side to read the last bytes: libuv shows data and a reset that come at once as data and an orderly end. */
+const RESET_AFTER_MS = 5
+
 /** How fast bytes go through; absent: at once and whole. */
 export interface Pace {
   /** Delay of everything, ms. */
@@ -93,7 +96,7 @@ export class Pipe {
     if (this.#cutting) return
     this.#cutting = true
     this.holding = true
-    setImmediate(this.#onCut) // the kernel sends what was written before it sends the reset
+    setTimeout(this.#onCut, RESET_AFTER_MS)
   }
 }
 

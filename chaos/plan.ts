@@ -84,7 +84,10 @@ export function standardPlan(cast: Cast, options: PlanOptions): LoadPlan {
     for (const { address, identity } of cast[group]) {
       hubs.push({ address, identity, group })
       const shared = { group, everyMs: options.everyMs, delayMs: group === 'steady' ? 0 : options.delayMs() }
-      lanes.push(lane(cast.centre.address, address, 'activate', shared), lane(address, cast.centre.address, 'report', shared))
+      lanes.push(
+        lane(cast.centre.address, address, 'activate', shared),
+        lane(address, cast.centre.address, 'report', shared),
+      )
     }
   }
   const process = (name: string, parties: readonly PartyPlan[]): ProcessPlan => ({
@@ -94,8 +97,14 @@ export function standardPlan(cast: Cast, options: PlanOptions): LoadPlan {
   })
   const processes = [
     process('centre', [{ ...cast.centre, group: 'steady' }]),
-    process('hubs', hubs.filter(({ group }) => group !== 'late')),
-    process('late', hubs.filter(({ group }) => group === 'late')),
+    process(
+      'hubs',
+      hubs.filter(({ group }) => group !== 'late'),
+    ),
+    process(
+      'late',
+      hubs.filter(({ group }) => group === 'late'),
+    ),
   ]
   return {
     run: options.run,

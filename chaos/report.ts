@@ -33,7 +33,8 @@ export function faultReports(results: readonly ScenarioResult[]): FaultReport[] 
     const next = results[i + 1]
     if (isWholeRow || (next !== undefined && rowOf(next.scenario.id) === row)) continue
     const parts = results.filter(({ scenario }) => rowOf(scenario.id) === row)
-    if (parts.length === scenarios.filter(({ id }) => rowOf(id) === row).length) reports.push(report(row, parts))
+    if (parts.length === scenarios.filter(({ id }) => rowOf(id) === row).length)
+      reports.push(report(row, parts))
   }
   return reports
 }
@@ -55,7 +56,10 @@ export function renderTable(reports: readonly FaultReport[]): string {
     violations.length === 0 ? '-' : String(violations.length),
     met ? 'yes' : 'NO',
   ])
-  const table = align([['#', 'fault', 'runs', 'median ms', 'worst ms', 'bound ms', 'violations', 'met'], ...rows])
+  const table = align([
+    ['#', 'fault', 'runs', 'median ms', 'worst ms', 'bound ms', 'violations', 'met'],
+    ...rows,
+  ])
   const broken = reports
     .filter(({ id }) => typeof id === 'string' || !hasParts(reports, id))
     .flatMap(({ id, violations }) => violations.map(violation => `  ${id}: ${violation}`))
@@ -110,6 +114,9 @@ function shown(ms: number | null): string {
 function align(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
   return rows.map(row =>
-    row.map((cell, i) => (i >= 2 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ').trimEnd(),
+    row
+      .map((cell, i) => (i >= 2 ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd(),
   )
 }

@@ -61,6 +61,8 @@ export interface Setting {
   /** Time between two messages of a lane, ms. */
   readonly everyMs: number
   readonly note: (line: string) => void
+  /** Ends the run that is under way; it then has no result. */
+  readonly signal: AbortSignal
   readonly launch?: Launch
   /** Shorter times, for tests of the engine. */
   readonly times?: Partial<Times>
@@ -87,11 +89,21 @@ export interface RunResult {
   readonly gapMs?: number
   /** The run could not be made. */
   readonly error?: string
-  readonly totals: { readonly sent: number; readonly resolved: number; readonly rejected: number; readonly handled: number }
+  readonly totals: {
+    readonly sent: number
+    readonly resolved: number
+    readonly rejected: number
+    readonly handled: number
+  }
 }
 
 /** Makes one run and judges it. Never throws. */
-export async function runOnce(scenario: Scenario, setting: Setting, run: string, random: Random): Promise<RunResult> {
+export async function runOnce(
+  scenario: Scenario,
+  setting: Setting,
+  run: string,
+  random: Random,
+): Promise<RunResult> {
   const proxies = new Proxies(setting.driver)
   try {
     return await new Run(scenario, setting, run, random, proxies).make()
@@ -129,6 +141,7 @@ class Run {
     await driver.purge(addressesOf(cast))
     const brokers = await this.#scenario.place(this.#stage)
     const load = await this.#startLoad(brokers)
+    this.#setting.signal.addEventListener('abort', () => load.abandon())
     try {
       return await this.#underLoad({ ...this.#stage, load })
     } finally {
@@ -144,7 +157,7 @@ class Run {
     this.#load = await Load.start(plan, brokers, folder, launch)
     this.#load.begin('steady')
     await this.#load.flowing(2 * cast.steady.length, FLOWING.messages, FLOWING.limitMs)
-    await sleep(this.#times.steadyMs)
+    await this.#pause(this.#times.steadyMs)
     return this.#load
   }
 
@@ -154,10 +167,10 @@ class Run {
     await this.#scenario.inject(stage)
     const from = this.#injectedAt
     if (from === undefined) throw new Error('the scenario injected nothing')
-    await sleep(Math.max(0, from + observeMs - nowMs()))
+    await this.#pause(from + observeMs - nowMs())
     const healedAt = nowMs()
     await this.#scenario.heal(stage)
-    await sleep(this.#times.afterMs)
+    await this.#pause(this.#times.afterMs)
     const loadEnd = nowMs()
     stage.load.stop()
     await stage.load.settle(this.#times.drainMs)
@@ -179,6 +192,10 @@ class Run {
       gapMs: Math.round(worst),
       totals: totalsOf(entries),
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(Math.max(0, ms), undefined, { signal: this.#setting.signal })
   }
 
   /** The first call is the instant that gaps count from; it also lets the quiet and the late begin. */

@@ -8,7 +8,10 @@ import { nowMs } from './ledger.js'
 import type { Order, Report } from './protocol.js'
 
 const report = (message: Report): void => void process.send?.(message)
-const crew = new Crew((party, brokers, logger) => connect({ identity: party.identity, brokers: [...brokers], logger }), report)
+const crew = new Crew(
+  (party, brokers, logger) => connect({ identity: party.identity, brokers: [...brokers], logger }),
+  report,
+)
 
 const fatal = (what: 'unhandled-rejection' | 'uncaught-exception', error: unknown): void => {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -21,6 +24,8 @@ process.on('SIGINT', () => undefined) // Ctrl-C reaches the whole group; the coo
 
 let work: Promise<void> = Promise.resolve()
 process.on('message', (order: Order) => {
-  work = work.then(() => crew.obey(order)).catch((error: unknown) => report({ is: 'failed', message: String(error) }))
+  work = work
+    .then(() => crew.obey(order))
+    .catch((error: unknown) => report({ is: 'failed', message: String(error) }))
   if (order.do === 'close') void work.then(() => process.disconnect())
 })

@@ -24,7 +24,8 @@ export function localDriver(cluster: Cluster): ClusterDriver {
     cluster.evaluate(`${expression}, <<"done">>`, at(name))
 
   const queues = async (addresses?: readonly string[]): Promise<QueueState[]> => {
-    const wanted = addresses && new Set(addresses.flatMap(address => [`inbox.${address}`, `parked.${address}`]))
+    const wanted =
+      addresses && new Set(addresses.flatMap(address => [`inbox.${address}`, `parked.${address}`]))
     const rows = (await cluster.evaluate(QUEUE_STATES)) as [string, string, string[], string[]][]
     return rows
       .filter(([name]) => wanted?.has(name) ?? true)
@@ -44,7 +45,10 @@ export function localDriver(cluster: Cluster): ClusterDriver {
       for (const name of nodes) {
         const word = wanted.includes(name) ? 'resume' : 'suspend'
         await order(name, `rabbit_maintenance:${word}_all_client_listeners()`)
-        await until(async () => (await at(name).listens()) === wanted.includes(name), `${name}: listeners to ${word}`)
+        await until(
+          async () => (await at(name).listens()) === wanted.includes(name),
+          `${name}: listeners to ${word}`,
+        )
       }
     },
     queues,
@@ -56,7 +60,8 @@ export function localDriver(cluster: Cluster): ClusterDriver {
         return false
       }, `all leaders on ${name}`)
     },
-    connections: async () => (await cluster.evaluate('[node(P) || P <- rabbit_networking:connections()]')) as string[],
+    connections: async () =>
+      (await cluster.evaluate('[node(P) || P <- rabbit_networking:connections()]')) as string[],
     closeConnections: reason => cluster.closeAllConnections(reason),
     async purge(addresses) {
       const names = addresses.flatMap(address => [`inbox.${address}`, `parked.${address}`])
@@ -68,7 +73,11 @@ export function localDriver(cluster: Cluster): ClusterDriver {
     async heal() {
       for (const name of nodes) await at(name).start()
       for (const name of nodes) await order(name, 'rabbit_maintenance:revive()')
-      await until(async () => whole(await cluster.runningNodes(), await queues(), nodes.length), 'a whole cluster', HEAL_LIMIT_MS)
+      await until(
+        async () => whole(await cluster.runningNodes(), await queues(), nodes.length),
+        'a whole cluster',
+        HEAL_LIMIT_MS,
+      )
     },
   }
   return driver
@@ -76,7 +85,8 @@ export function localDriver(cluster: Cluster): ClusterDriver {
 
 /** A queue declared while a node was away has fewer members for ever: that is no health either. */
 function whole(running: readonly string[], queues: readonly QueueState[], nodes: number): boolean {
-  const sound = (queue: QueueState): boolean => queue.leader !== '' && queue.online.length >= Math.min(3, nodes)
+  const sound = (queue: QueueState): boolean =>
+    queue.leader !== '' && queue.online.length >= Math.min(3, nodes)
   return running.length === nodes && queues.every(sound)
 }
 
@@ -85,7 +95,11 @@ async function down(node: ClusterNode, how: 'kill' | 'stop'): Promise<void> {
   await node[how]()
 }
 
-async function until(holds: () => Promise<boolean>, what: string, limitMs: number = MOVE_LIMIT_MS): Promise<void> {
+async function until(
+  holds: () => Promise<boolean>,
+  what: string,
+  limitMs: number = MOVE_LIMIT_MS,
+): Promise<void> {
   const deadline = performance.now() + limitMs
   for (;;) {
     if (await holds()) return

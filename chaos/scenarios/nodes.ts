@@ -80,6 +80,7 @@ async function at(stage: Stage, order: Promise<void>): Promise<void> {
 
 function nodeFault(fault: NodeFault): Scenario {
   let node = ''
+  let leader = ''
   return {
     id: fault.id,
     name: fault.name,
@@ -90,13 +91,15 @@ function nodeFault(fault: NodeFault): Scenario {
     async place({ driver, random }) {
       node = random.pick(driver.nodes)
       const others = driver.nodes.filter(name => name !== node)
-      await driver.moveLeaders(fault.leads ? node : random.pick(others))
+      leader = fault.leads ? node : random.pick(others)
+      await driver.moveLeaders(leader)
       if (fault.clients === 'elsewhere') return others.map(name => driver.url(name))
       await driver.listenOnly([node])
       return driver.nodes.map(name => driver.url(name))
     },
     async armed(stage) {
       await stage.driver.listenOnly(stage.driver.nodes)
+      await stage.driver.moveLeaders(leader) // queues that a client has just declared are anywhere
       await checkPlaces(stage, node, fault)
     },
     async inject(stage) {

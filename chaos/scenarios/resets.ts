@@ -18,7 +18,8 @@ export const resetFaults: readonly Scenario[] = [
     ...behindProxies('10a', 'reset at a random byte'),
     inject(stage) {
       const connections = live(stage)
-      if (connections.length === 0) return Promise.reject(new Error('not injected: no connection goes through the proxies'))
+      if (connections.length === 0)
+        return Promise.reject(new Error('not injected: no connection goes through the proxies'))
       stage.injected()
       for (const connection of connections) {
         connection.cutAfter(stage.random.pick(STEADY_DIRECTIONS), stage.random.int(0, ANY_BYTE_WITHIN))
@@ -104,7 +105,8 @@ class Cuts {
   async first(limitMs: number): Promise<void> {
     const deadline = performance.now() + limitMs
     while (this.#made === 0) {
-      if (performance.now() > deadline) throw new Error(`not injected: no new connection came to ${this.#phases.join(' or ')}`)
+      if (performance.now() > deadline)
+        throw new Error(`not injected: no new connection came to ${this.#phases.join(' or ')}`)
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   }
