@@ -2,6 +2,7 @@
 
 export { Cluster, VHOST } from './cluster.js'
 export type { ClusterNode } from './node.js'
+export { ownPki, type ProvisionedClusterOptions, startProvisionedCluster } from './provisioned.js'
 export { findRabbitmq } from './rabbitmq.js'
 export { type BrokerTls, type ClusterOptions, openCluster, startCluster, syncDefinitions } from './start.js'
 export { defaultFolder } from './state.js'

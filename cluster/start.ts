@@ -3,8 +3,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { withLock } from '../pki/lock.js'
 import { asError, SealbusError } from '../src/errors.js'
 import { Cluster } from './cluster.js'
 import { deployFolder } from './config.js'
@@ -24,6 +25,7 @@ import {
 
 const ATTEMPTS = 3 // of finding ports that nobody takes before the nodes do
 const EPMD_LIMIT_MS = 5_000
+const LOCK_WAIT_MS = 180_000 // for another process that starts the same cluster
 
 /** PEM files of the broker. */
 export interface BrokerTls {
@@ -60,6 +62,11 @@ export interface ClusterOptions {
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const name = checkName(options.name ?? 'dev')
   const paths = clusterPaths(options.dir ?? defaultFolder(name))
+  mkdirSync(paths.dir, { recursive: true })
+  return await withLock(paths.lock, () => startUnderLock(paths, name, options), LOCK_WAIT_MS)
+}
+
+async function startUnderLock(paths: ClusterPaths, name: string, options: ClusterOptions): Promise<Cluster> {
   const existing = readState(paths.dir)
   if (existing !== undefined) return await revive(paths, existing, options)
   for (let attempt = 1; ; attempt++) {
@@ -112,6 +119,7 @@ async function revive(paths: ClusterPaths, state: ClusterState, options: Cluster
       `the cluster in ${paths.dir} has ${state.nodes.length} nodes, ${wanted} were asked for: end it first (sealbus cluster down), or choose another --name`,
     )
   }
+  copyTls(paths, options.tls)
   return await launch(paths, state, options)
 }
 
@@ -260,7 +268,7 @@ function copyTls(paths: ClusterPaths, tls: BrokerTls): void {
 }
 
 function copy(from: string, to: string, mode: number): void {
-  if (from === to) return
+  if (resolve(from) === to) return
   try {
     rmSync(to, { force: true })
     writeFileSync(to, readFileSync(from), { mode })

@@ -35,6 +35,8 @@ export interface NodeState {
 export interface ClusterPaths {
   readonly dir: string
   readonly stateFile: string
+  /** Held while nodes are started. */
+  readonly lock: string
   /** HOME of all nodes: it holds the Erlang cookie. */
   readonly home: string
   readonly tls: string
@@ -63,6 +65,7 @@ export function clusterPaths(folder: string): ClusterPaths {
   return {
     dir,
     stateFile: join(dir, 'cluster.json'),
+    lock: join(dir, '.lock'),
     home: join(dir, 'home'),
     tls: join(dir, 'tls'),
     bootDefinitions: join(dir, 'boot-definitions.json'),

@@ -192,8 +192,9 @@ test('a paused node accepts connections and serves nobody until it is resumed', 
 })
 
 test('starting a cluster that runs changes nothing', async () => {
-  const { cluster, files, definitions } = started()
-  const tls = { clientCaFile: files('vpp').ca, certFile: files('vpp').cert, keyFile: files('vpp').key }
+  const { cluster, definitions } = started()
+  const own = (file: string): string => join(cluster.dir, 'tls', file)
+  const tls = { clientCaFile: own('client-ca.crt'), certFile: own('server.crt'), keyFile: own('server.key') }
   const said: string[] = []
   const again = await startCluster({
     dir: cluster.dir,
