@@ -1,0 +1,188 @@
+/**
+ * What is remembered of one epoch: which numbers are used up, and how. Pure: no clock, no disk. The receiver and the
+ * seen stores keep the same memory by the same rules; {@link EpochRecord} is its written form.
+ */
+import type { EpochKey, EpochRecord, Mark } from './seen.js'
+
+/** Numbers between the first gap and the highest number that is taken. */
+export const WINDOW = 4_096
+/** Skipped (and parked) numbers that are listed. */
+export const MAX_LISTED = 1_024
+const MAX_HASHES = 64
+
+/**
+ * | state | a message with it |
+ * | --- | --- |
+ * | `unseen` | goes on |
+ * | `used` | is a duplicate |
+ * | `parked` | is a duplicate of one that was parked |
+ * | `skipped` | comes too late; never taken for seen |
+ * | `below` | lies below what may still come, and nothing is known of it |
+ */
+export type NumberState = 'unseen' | 'used' | 'parked' | 'skipped' | 'below'
+
+export class EpochMemory {
+  readonly key: EpochKey
+  #start: number
+  #next: number
+  #floor: number
+  #lastCreatedAtMs: number
+  readonly #beyond: Set<number>
+  readonly #skipped: Set<number>
+  readonly #parked: Set<number>
+  readonly #hashes: Map<number, string>
+
+  /** A receiver new to an epoch starts at `open`, and still takes lower numbers down to `floor`. */
+  static first(key: EpochKey, open: number, floor: number): EpochMemory {
+    const lists = { beyond: [], skipped: [], parked: [], hashes: [] }
+    return new EpochMemory({ ...key, start: open, next: open, floor, ...lists, lastCreatedAtMs: 0 })
+  }
+
+  constructor(record: EpochRecord) {
+    const { domain, address, epoch } = record
+    this.key = { domain, address, epoch }
+    this.#start = record.start
+    this.#next = record.next
+    this.#floor = record.floor
+    this.#lastCreatedAtMs = record.lastCreatedAtMs
+    this.#beyond = new Set(record.beyond)
+    this.#skipped = new Set(record.skipped)
+    this.#parked = new Set(record.parked)
+    this.#hashes = new Map(record.hashes)
+  }
+
+  /** The next number in order that is not used up. */
+  get next(): number {
+    return this.#next
+  }
+
+  get start(): number {
+    return this.#start
+  }
+
+  get floor(): number {
+    return this.#floor
+  }
+
+  get lastCreatedAtMs(): number {
+    return this.#lastCreatedAtMs
+  }
+
+  /** How many used-up numbers lie outside the contiguous run. */
+  get scattered(): number {
+    return this.#beyond.size
+  }
+
+  state(seq: number): NumberState {
+    if (this.#skipped.has(seq)) return 'skipped'
+    if (this.#parked.has(seq)) return 'parked'
+    if (this.#isUsed(seq)) return 'used'
+    return seq < this.#start && seq < this.#floor ? 'below' : 'unseen'
+  }
+
+  /** The number was used up by other content, as far as hashes are still kept. */
+  conflicts(seq: number, hash: string): boolean {
+    const known = this.#hashes.get(seq)
+    return known !== undefined && known !== hash
+  }
+
+  /** The lowest used-up number above `seq` outside the contiguous run. */
+  usedAbove(seq: number): number | undefined {
+    let lowest: number | undefined
+    for (const used of this.#beyond) if (used > seq && (lowest === undefined || used < lowest)) lowest = used
+    return lowest
+  }
+
+  /** Uses one number up. */
+  use(seq: number, mark: Mark, hash: string, createdAtMs: number): void {
+    if (createdAtMs > this.#lastCreatedAtMs) this.#lastCreatedAtMs = createdAtMs
+    this.#skipped.delete(seq)
+    if (mark === 'parked' || mark === 'rejected') limit(this.#parked.add(seq))
+    this.#hashes.delete(seq)
+    this.#hashes.set(seq, hash)
+    if (this.#hashes.size > MAX_HASHES) this.#hashes.delete(firstOf(this.#hashes.keys()))
+    this.#place(seq)
+  }
+
+  /** Raises the floor; numbers that it passes are skipped by whoever knows what is still held. */
+  raiseFloor(floor: number): boolean {
+    if (floor <= this.#floor) return false
+    this.#floor = floor
+    return true
+  }
+
+  /**
+   * Skips `from` up to (not including) `to`, none of which is used up. A long gap only from `next` on (else false: try
+   * again later): of it the last {@link MAX_LISTED} are listed, and what lies before counts as below the floor.
+   */
+  skip(from: number, to: number): boolean {
+    if (from !== this.#next && to - from > MAX_LISTED) return false
+    const listed = Math.max(from, to - MAX_LISTED)
+    if (from === this.#next) {
+      if (listed > from) this.#startAt(listed)
+      this.#next = to
+      this.#absorb()
+    } else {
+      for (let seq = from; seq < to; seq++) this.#place(seq)
+    }
+    for (let seq = listed; seq < to; seq++) this.#skipped.add(seq)
+    this.#trimSkipped()
+    return true
+  }
+
+  record(): EpochRecord {
+    return {
+      ...this.key,
+      start: this.#start,
+      next: this.#next,
+      floor: this.#floor,
+      beyond: [...this.#beyond],
+      skipped: [...this.#skipped],
+      parked: [...this.#parked],
+      hashes: [...this.#hashes],
+      lastCreatedAtMs: this.#lastCreatedAtMs,
+    }
+  }
+
+  #isUsed(seq: number): boolean {
+    return (seq >= this.#start && seq < this.#next) || this.#beyond.has(seq)
+  }
+
+  #place(seq: number): void {
+    if (seq === this.#next) this.#next += 1
+    else if (seq === this.#start - 1) this.#start -= 1
+    else if (!this.#isUsed(seq)) this.#beyond.add(seq)
+    this.#absorb()
+  }
+
+  #absorb(): void {
+    if (this.#beyond.size === 0) return
+    while (this.#beyond.delete(this.#next)) this.#next += 1
+    while (this.#beyond.delete(this.#start - 1)) this.#start -= 1
+  }
+
+  /** Forgets what lies before: from now on it is below the floor, so that it is parked if it comes, not lost. */
+  #startAt(start: number): void {
+    this.#start = start
+    if (start > this.#floor) this.#floor = start
+    for (const seq of this.#beyond) if (seq < start) this.#beyond.delete(seq)
+  }
+
+  #trimSkipped(): void {
+    for (const oldest of this.#skipped) {
+      if (this.#skipped.size <= MAX_LISTED || oldest >= this.#next) return
+      this.#skipped.delete(oldest)
+      if (oldest >= this.#start) this.#startAt(oldest + 1)
+      else if (oldest >= this.#floor) this.#floor = oldest + 1
+    }
+  }
+}
+
+function limit(listed: Set<number>): void {
+  if (listed.size > MAX_LISTED) listed.delete(firstOf(listed))
+}
+
+function firstOf(numbers: Iterable<number>): number {
+  for (const number of numbers) return number
+  return -1
+}

@@ -1,0 +1,159 @@
+/**
+ * Carries a verdict out: park, remember, acknowledge, tell the sender, in this order. A body is acknowledged only when
+ * all of its messages are final; one that is parked was confirmed before.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Party } from '../bus.js'
+import { toHex } from '../bytes.js'
+import { asError } from '../errors.js'
+import type { Publication } from '../transport/transport.js'
+import { partyKey } from '../wire.js'
+import type { Arrival, Lane, Slot } from './lane.js'
+import { MESSAGE_OUTCOMES, type Verdict } from './outcome.js'
+import type { Park } from './parking.js'
+import type { Receipt, ReceiptOutcome } from './receipts.js'
+import type { SeenMark } from './seen.js'
+
+/** Pause before parking is tried again after it was full. */
+const FULL_PAUSE_MS = 30_000
+
+export interface SettleOptions {
+  readonly self: Party
+  readonly seen: { mark(mark: SeenMark): Promise<void> }
+  readonly park: Park
+  readonly receipt: (to: Party, receipt: Receipt) => void
+  readonly emit: (event: string, detail: object) => void
+  readonly nowMs: () => number
+  /** Fires when the receiver stops for good. */
+  readonly stopped: AbortSignal
+  /** Nothing can be remembered any more: final. */
+  readonly fail: (error: Error) => void
+  readonly handled: () => void
+  /** The body's last message is final. */
+  readonly acknowledge: (arrival: Arrival) => void
+}
+
+export class Settler {
+  readonly #options: SettleOptions
+  /** Verdicts under way. */
+  pending = 0
+
+  constructor(options: SettleOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves true once the verdict is carried out, false where it could not be: the body stays unacknowledged.
+   * @param remembered - the mark was written in the handler's transaction
+   */
+  async settle(lane: Lane | undefined, slot: Slot, verdict: Verdict, remembered = false): Promise<boolean> {
+    const outcome = MESSAGE_OUTCOMES[verdict]
+    slot.state = 'settling'
+    this.pending += 1
+    try {
+      if (verdict !== 'handled' && verdict !== 'control')
+        this.#options.emit(verdict, { ...describe(slot), alarm: outcome.alarm })
+      if (outcome.action === 'park' && !(await this.#parkUntilDone(lane, slot, verdict))) return false
+      if (lane && outcome.mark) {
+        const mark = markOf(slot, outcome.mark)
+        lane.memory.use(slot.seq, mark.mark, mark.hash, mark.createdAtMs)
+        if (!remembered) await this.#options.seen.mark(mark)
+      }
+      if (lane?.slots.get(slot.seq) === slot) lane.remove(slot)
+      for (const arrival of slot.arrivals) this.release(arrival)
+      if (outcome.receipt) this.receipt(slot, outcome.receipt)
+      if (verdict === 'handled') this.#options.handled()
+      return true
+    } catch (error) {
+      this.#options.fail(asError(error)) // remembering failed: final for the store, so for us
+      return false
+    } finally {
+      this.pending -= 1
+    }
+  }
+
+  /** One message less that the body waits for. */
+  release(arrival: Arrival): void {
+    arrival.left -= 1
+    if (arrival.left === 0) this.#options.acknowledge(arrival)
+  }
+
+  receipt(slot: Slot, outcome: ReceiptOutcome): void {
+    if (!slot.message.receiptWanted) return
+    const { from, epoch, contentHash } = slot.envelope
+    this.#options.receipt(from, { epoch, seq: slot.seq, contentHash, outcome, atMs: this.#options.nowMs() })
+  }
+
+  /** Parks a body of which no message is known. @throws as {@link Park} */
+  parkBody(arrival: Arrival): Promise<void> {
+    const { self, park, stopped } = this.#options
+    const publication: Publication = {
+      exchange: 'parked',
+      to: self.address,
+      from: arrival.claimedFrom ?? 'unknown',
+      messageId: toHex(randomBytes(16)),
+      body: arrival.body,
+    }
+    return park(publication, stopped)
+  }
+
+  /** n.b. full parking halts the lane and nothing else; it is tried again until it succeeds or the receiver stops. */
+  async #parkUntilDone(lane: Lane | undefined, slot: Slot, verdict: Verdict): Promise<boolean> {
+    const { park, stopped, emit } = this.#options
+    for (;;) {
+      if (stopped.aborted) return false
+      try {
+        await park(this.#publication(slot), stopped)
+        if (lane) lane.halted = false
+        emit('parked', { ...describe(slot), reason: verdict })
+        return true
+      } catch (error) {
+        if (isAborted(stopped)) return false
+        if (lane) lane.halted = true
+        emit('lane-halted', { ...describe(slot), reason: 'parking', error: asError(error), alarm: true })
+        await pause(FULL_PAUSE_MS, stopped)
+      }
+    }
+  }
+
+  #publication(slot: Slot): Publication {
+    const { envelope } = slot
+    return {
+      exchange: 'parked',
+      to: this.#options.self.address,
+      from: envelope.from.address,
+      messageId: envelope.id,
+      body: envelope.body,
+      ...(envelope.count > 1 && { index: slot.index }),
+    }
+  }
+}
+
+/** Names a message in events: never what is in it. */
+export function describe(slot: Slot): { from: string; epoch: string; seq: number; type: string } {
+  const { from, epoch } = slot.envelope
+  return { from: partyKey(from), epoch, seq: slot.seq, type: slot.message.type }
+}
+
+export function markOf(slot: Slot, mark: SeenMark['mark']): SeenMark {
+  const { from, epoch, hash } = slot.envelope
+  const key = { domain: from.domain, address: from.address, epoch }
+  return { ...key, seq: slot.seq, mark, hash, createdAtMs: slot.message.createdAtMs }
+}
+
+/** Asked again after an await: flow analysis would remember the first answer. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}
