@@ -2,7 +2,7 @@
 
 import type { Random } from './random.js'
 import { allMet, type FaultReport, faultReports, type ScenarioResult } from './report.js'
-import { type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
+import { callRoll, type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
 
 /** What to run. */
 export interface Campaign {
@@ -23,6 +23,7 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
     signal.addEventListener('abort', () => resolve(undefined)),
   )
   let done = 0
+  await Promise.race([callRoll(setting), interruption])
   for (const scenario of scenarios) {
     const result = { scenario, runs: [] as RunResult[] }
     for (let i = 1; i <= repeat && !signal.aborted; i++) {
@@ -33,7 +34,7 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
         runOnce(scenario, setting, `f${scenario.id}-${i}`, random),
         interruption,
       ])
-      if (run === undefined || signal.aborted) break // what was interrupted says nothing
+      if (run === undefined) break // what was interrupted says nothing
       result.runs.push(run)
       setting.note(line(++done, scenarios.length * repeat, scenario, i, run, performance.now() - started))
       campaign.onResult?.(reportsOf(results))

@@ -2,7 +2,7 @@
 import type { Bus, Logger } from '../src/bus.js'
 import { type Ledger, nowMs, openLedger } from './ledger.js'
 import { type LaneCount, LoadParty, ledgerLogger } from './party.js'
-import type { Group, PartyPlan } from './plan.js'
+import { CONNECT_AT_BEGIN, type Group, type PartyPlan } from './plan.js'
 import type { Assignment, Order, Report } from './protocol.js'
 
 const PROGRESS_MS = 200
@@ -16,7 +16,7 @@ export class Crew {
   readonly #connect: Connect
   readonly #report: (report: Report) => void
   readonly #counts = new Map<string, LaneCount>()
-  readonly #parties: { plan: PartyPlan; party: LoadParty }[] = []
+  readonly #parties: LoadParty[] = []
   readonly #timers: NodeJS.Timeout[] = []
   #assignment: Assignment | undefined
   #ledger: Ledger | undefined
@@ -34,14 +34,16 @@ export class Crew {
   async obey(order: Order): Promise<void> {
     switch (order.do) {
       case 'prepare':
-        return await this.#prepare(order.assignment)
+        await this.#prepare(order.assignment)
+        break
       case 'begin':
-        return await this.#begin(order.group)
+        await this.#begin(order.group)
+        break
       case 'stop':
-        for (const { party } of this.#parties) party.stop()
-        return
+        for (const party of this.#parties) party.stop()
+        break
       case 'close':
-        return await this.#close(order.timeoutMs)
+        await this.#close(order.timeoutMs)
     }
   }
 
@@ -49,17 +51,18 @@ export class Crew {
     this.#assignment = assignment
     const ledger = openLedger(assignment.ledgerFile)
     this.#ledger = ledger
-    await this.#connectAll(assignment.plan.parties.filter(({ group }) => group !== 'late'))
+    await this.#connectAll(assignment.plan.parties.filter(({ group }) => !CONNECT_AT_BEGIN.has(group)))
     this.#every(MEMORY_MS, () => sampleMemory(ledger, assignment.plan.name))
     this.#every(PROGRESS_MS, () => this.#progress())
     this.#report({ is: 'prepared' })
   }
 
   async #begin(group: Group): Promise<void> {
-    for (const { party } of this.#parties) party.begin(group)
-    if (group !== 'late') return
-    const late = this.#assignment?.plan.parties.filter(plan => plan.group === 'late') ?? []
-    for (const party of await this.#connectAll(late)) party.begin('late')
+    for (const party of this.#parties) party.begin(group)
+    if (!CONNECT_AT_BEGIN.has(group)) return
+    const { plan } = this.#assigned().assignment
+    for (const party of await this.#connectAll(plan.parties.filter(each => each.group === group)))
+      party.begin(group)
   }
 
   async #connectAll(plans: readonly PartyPlan[]): Promise<LoadParty[]> {
@@ -75,13 +78,13 @@ export class Crew {
       { run, lifetimeMs, lanes, ledger, address: plan.address, counts: this.#counts },
       bus,
     )
-    this.#parties.push({ plan, party })
+    this.#parties.push(party)
     await party.consume()
     return party
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    await Promise.all(this.#parties.map(({ party }) => party.close(timeoutMs)))
+    await Promise.all(this.#parties.map(party => party.close(timeoutMs)))
     for (const timer of this.#timers) clearInterval(timer)
     this.#progress()
     this.#report({ is: 'closed' })

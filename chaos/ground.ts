@@ -20,6 +20,7 @@ import { localDriver } from './drivers/local.js'
 import type { Cast, Participant } from './plan.js'
 
 const CENTRE = 'vpp-0001'
+const DECLARING = 'vpp-0002' // plants declare their own inboxes, hubs do not
 const HUBS = { steady: 4, quiet: 4, late: 1 } as const
 
 /** A place to run faults in. */
@@ -107,9 +108,10 @@ function hub(number: number): string {
 
 function members(): FleetMember[] {
   const hubs = Object.values(HUBS).reduce((sum, count) => sum + count, 0)
+  const names = Array.from({ length: hubs }, (_, i) => hub(i + 1))
   return [
-    { name: CENTRE, role: 'vpp' },
-    ...Array.from({ length: hubs }, (_, i) => ({ name: hub(i + 1), role: 'heh' })),
+    ...[CENTRE, DECLARING].map(name => ({ name, role: 'vpp' })),
+    ...names.map(name => ({ name, role: 'heh' })),
   ]
 }
 
@@ -118,11 +120,12 @@ function castOf(pki: Pki): Cast {
     address: findDevice(pki, name).name,
     identity: join(pki.layout.devices, name),
   }))
-  const [centre, ...hubs] = participants
-  if (centre === undefined) throw new RangeError('expected a party in the centre')
+  const [centre, declaring, ...hubs] = participants
+  if (centre === undefined || declaring === undefined) throw new RangeError('expected two plants')
   const { steady, quiet, late } = HUBS
   return {
     centre,
+    declaring: [declaring],
     steady: hubs.slice(0, steady),
     quiet: hubs.slice(steady, steady + quiet),
     late: hubs.slice(steady + quiet, steady + quiet + late),

@@ -10,33 +10,40 @@
  * | --- | --- | --- |
  * | anything before the protocol header | | `tls` |
  * | header, start-ok, tune-ok, open | | `amqp` |
- * | channel.open: the first of 13 | 13 | `channel-open` |
- * | confirm.select: another of 13 | 13 | `select`, then `steady`: the channel publishes |
+ * | channel.open | 13 | `channel-open` |
+ * | confirm.select: 13 right after a channel.open | 13 | `select`; whatever follows is `steady`: the channel publishes |
  * | basic.qos | 19 | `qos` |
- * | before basic.qos, larger | ≥ 22 | `declare` (queue or exchange, bind, passive) |
- * | after basic.qos, larger | ≥ 22 | `consume`, then `steady` |
+ * | channel.close with the text `Goodbye` | 26 | `close` |
+ * | anything else, not after basic.qos | ≥ 22 | `declare` (queue or exchange, bind, passive) |
+ * | anything else, after basic.qos | ≥ 22 | `consume`; whatever follows is `steady` |
  */
 import type { Direction } from './proxy.js'
 import { APPLICATION_DATA, type TlsRecord } from './records.js'
 
-export type Phase = 'tls' | 'amqp' | 'channel-open' | 'select' | 'qos' | 'declare' | 'consume' | 'steady'
+export type Phase =
+  | 'tls'
+  | 'amqp'
+  | 'channel-open'
+  | 'select'
+  | 'qos'
+  | 'close'
+  | 'declare'
+  | 'consume'
+  | 'steady'
 
 const PROTOCOL_HEADER_BYTES = 8
 /** What TLS adds: 1.2 with ChaCha20-Poly1305, 1.3, 1.2 with GCM. */
 const OVERHEADS: readonly number[] = [16, 17, 24]
+const HEARTBEAT_BYTES = 8
 const CHANNEL_OPEN_BYTES = 13
 const QOS_BYTES = 19
+const CLOSE_BYTES = 26
 const LARGER_BYTES = 22
-const HEARTBEAT_BYTES = 8
 
 /** Follows one connection. */
 export class PhaseTracker {
   #phase: Phase = 'tls'
   #overhead = 0
-  #qosSeen = false
-  #confirming = false
-  #consuming = false
-
   /** The phase that this record, the next one of its direction, belongs to. */
   record(direction: Direction, record: TlsRecord): Phase {
     if (direction === 'up' && record.type === APPLICATION_DATA) this.#request(record.length)
@@ -55,20 +62,14 @@ export class PhaseTracker {
   }
 
   #next(bytes: number): Phase {
-    if (bytes === HEARTBEAT_BYTES || this.#phase === 'steady') return this.#phase
-    if (this.#confirming || this.#consuming) return 'steady'
-    if (this.#phase === 'amqp') return bytes === CHANNEL_OPEN_BYTES ? 'channel-open' : 'amqp'
-    if (bytes === CHANNEL_OPEN_BYTES) {
-      this.#confirming = true
-      return 'select'
-    }
-    if (bytes === QOS_BYTES) {
-      this.#qosSeen = true
-      return 'qos'
-    }
-    if (bytes < LARGER_BYTES) return this.#phase
-    if (!this.#qosSeen) return 'declare'
-    this.#consuming = true
-    return 'consume'
+    const before = this.#phase
+    if (bytes === HEARTBEAT_BYTES) return before
+    if (before === 'steady' || before === 'select' || before === 'consume') return 'steady'
+    if (bytes === CHANNEL_OPEN_BYTES) return before === 'channel-open' ? 'select' : 'channel-open'
+    if (before === 'amqp') return 'amqp'
+    if (bytes === QOS_BYTES) return 'qos'
+    if (bytes === CLOSE_BYTES) return 'close'
+    if (bytes < LARGER_BYTES) return before
+    return before === 'qos' ? 'consume' : 'declare'
   }
 }

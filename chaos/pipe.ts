@@ -40,7 +40,7 @@ export class Pipe {
     this.#pace = pace
     this.#onCut = onCut
     from.on('data', chunk => {
-      this.#take(from, chunk as Buffer)
+      this.#take(from, chunk)
     })
     from.on('end', () => {
       this.#work = this.#work.then(() => {
@@ -82,7 +82,10 @@ export class Pipe {
       if (this.holding || this.#to.destroyed) return
       this.forwarded += slice.length
       if (slice.length > 0) await written(this.#to, slice)
-      if (this.forwarded >= this.#limit) return this.#cut()
+      if (this.forwarded >= this.#limit) {
+        this.#cut()
+        return
+      }
       if (bytesPerSecond !== undefined) await pause((slice.length / bytesPerSecond) * 1000)
     }
   }

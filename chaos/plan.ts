@@ -8,8 +8,12 @@
  * | `steady` | at the start | from the start |
  * | `quiet` | at the start | its first message just after the injection: a channel's first publish to that queue then falls into the time without a leader |
  * | `late` | just after the injection | at once: new senders meet the same time |
+ * | `declaring` | just after the injection; it declares its own inbox | at once, and is sent to at once |
  */
-export type Group = 'steady' | 'quiet' | 'late'
+export type Group = 'steady' | 'quiet' | 'late' | 'declaring'
+
+/** Groups whose parties connect when they are told to begin. */
+export const CONNECT_AT_BEGIN: ReadonlySet<Group> = new Set(['late', 'declaring'])
 
 /** One lane of the load. */
 export interface LanePlan {
@@ -55,6 +59,8 @@ export interface Cast {
   readonly steady: readonly Participant[]
   readonly quiet: readonly Participant[]
   readonly late: readonly Participant[]
+  /** Of the centre's role: exchange messages with the first of the steady ones. */
+  readonly declaring: readonly Participant[]
 }
 
 export interface Participant {
@@ -76,46 +82,54 @@ export const DEFAULT_LIFETIME_MS = 60_000 // 1 minute
 /** After a message's lifetime its promise has this long to settle. */
 export const SETTLE_GRACE_MS = 5_000
 
-/** The centre in one process, its hubs in another, the late ones in a third. */
+/** The centre in one process, its hubs in another, those who connect later in a third. */
 export function standardPlan(cast: Cast, options: PlanOptions): LoadPlan {
-  const lanes: LanePlan[] = []
-  const hubs: PartyPlan[] = []
-  for (const group of options.groups) {
-    for (const { address, identity } of cast[group]) {
-      hubs.push({ address, identity, group })
-      const shared = { group, everyMs: options.everyMs, delayMs: group === 'steady' ? 0 : options.delayMs() }
-      lanes.push(
-        lane(cast.centre.address, address, 'activate', shared),
-        lane(address, cast.centre.address, 'report', shared),
-      )
-    }
-  }
-  const process = (name: string, parties: readonly PartyPlan[]): ProcessPlan => ({
+  const lanes: LanePlan[] = options.groups.flatMap(group => lanesOf(cast, group, options))
+  const parties = options.groups.flatMap(group => cast[group].map(each => ({ ...each, group })))
+  const process = (name: string, members: readonly PartyPlan[]): ProcessPlan => ({
     name,
-    parties,
-    lanes: lanes.filter(({ from }) => parties.some(({ address }) => address === from)),
+    parties: members,
+    lanes: lanes.filter(({ from }) => members.some(({ address }) => address === from)),
   })
   const processes = [
     process('centre', [{ ...cast.centre, group: 'steady' }]),
     process(
       'hubs',
-      hubs.filter(({ group }) => group !== 'late'),
+      parties.filter(({ group }) => !CONNECT_AT_BEGIN.has(group)),
     ),
     process(
       'late',
-      hubs.filter(({ group }) => group === 'late'),
+      parties.filter(({ group }) => CONNECT_AT_BEGIN.has(group)),
     ),
   ]
   return {
     run: options.run,
     lifetimeMs: options.lifetimeMs ?? DEFAULT_LIFETIME_MS,
-    processes: processes.filter(({ parties }) => parties.length > 0),
+    processes: processes.filter(each => each.parties.length > 0),
   }
+}
+
+/** Everybody connects once and sends nothing: whoever declares an inbox has done so afterwards. */
+export function rollCall(cast: Cast, run: string): LoadPlan {
+  const parties = [cast.centre, ...cast.declaring].map(each => ({ ...each, group: 'steady' as const }))
+  return { run, lifetimeMs: DEFAULT_LIFETIME_MS, processes: [{ name: 'roll-call', parties, lanes: [] }] }
 }
 
 /** Addresses of everybody in the cast. */
 export function addressesOf(cast: Cast): string[] {
-  return [cast.centre, ...cast.steady, ...cast.quiet, ...cast.late].map(({ address }) => address)
+  const { centre, steady, quiet, late, declaring } = cast
+  return [centre, ...steady, ...quiet, ...late, ...declaring].map(({ address }) => address)
+}
+
+/** Both directions between each of a group and its peer. */
+function lanesOf(cast: Cast, group: Group, { everyMs, delayMs }: PlanOptions): LanePlan[] {
+  return cast[group].flatMap(({ address }) => {
+    const [plant, hub] =
+      group === 'declaring' ? [address, cast.steady[0]?.address] : [cast.centre.address, address]
+    if (hub === undefined) throw new RangeError('standardPlan: expected at least one steady hub')
+    const rest = { group, everyMs, delayMs: group === 'quiet' || group === 'late' ? delayMs() : 0 }
+    return [lane(plant, hub, 'activate', rest), lane(hub, plant, 'report', rest)]
+  })
 }
 
 function lane(

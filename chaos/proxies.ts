@@ -1,17 +1,17 @@
 /** Proxies before the nodes of a cluster, started when first asked for. */
 import type { ClusterDriver } from './drivers/driver.js'
-import { type Proxy, startProxy } from './proxy.js'
+import { type FaultProxy, startProxy } from './proxy.js'
 
 export class Proxies {
   readonly #driver: ClusterDriver
-  readonly #started = new Map<string, Proxy>()
+  readonly #started = new Map<string, FaultProxy>()
 
   constructor(driver: ClusterDriver) {
     this.#driver = driver
   }
 
   /** The proxy before a node. */
-  async before(node: string): Promise<Proxy> {
+  async before(node: string): Promise<FaultProxy> {
     const known = this.#started.get(node)
     if (known !== undefined) return known
     const proxy = await startProxy({ port: this.#driver.port(node) })
@@ -25,7 +25,7 @@ export class Proxies {
     return proxies.map(({ port }) => `amqps://localhost:${port}`)
   }
 
-  get all(): readonly Proxy[] {
+  get all(): readonly FaultProxy[] {
     return [...this.#started.values()]
   }
 

@@ -38,7 +38,7 @@ export interface ProxyConnection {
 }
 
 /** A listening proxy. */
-export interface Proxy {
+export interface FaultProxy {
   readonly port: number
   readonly connections: ReadonlySet<ProxyConnection>
   /** Called for each connection before its first byte; what it returns looks at all bytes. */
@@ -52,11 +52,14 @@ export interface Proxy {
 }
 
 /** Starts a proxy on a free loopback port. */
-export async function startProxy(target: { port: number; host?: string }): Promise<Proxy> {
+export async function startProxy(target: { port: number; host?: string }): Promise<FaultProxy> {
   const connections = new Set<ProxyConnection>()
   let ids = 0
   const server = createServer({ allowHalfOpen: true, noDelay: true }, client => {
-    if (proxy.refusing) return abort(client)
+    if (proxy.refusing) {
+      abort(client)
+      return
+    }
     const broker = dial({
       port: target.port,
       host: target.host ?? '127.0.0.1',
@@ -67,7 +70,7 @@ export async function startProxy(target: { port: number; host?: string }): Promi
     connections.add(connection)
     void connection.closed.then(() => connections.delete(connection))
   })
-  const proxy: Proxy = {
+  const proxy: FaultProxy = {
     port: await listen(server),
     connections,
     onConnection: undefined,
@@ -90,7 +93,7 @@ async function listen(server: Server): Promise<number> {
 }
 
 /** Ties the two sockets together. */
-function join(id: number, client: Socket, broker: Socket, proxy: Proxy): ProxyConnection {
+function join(id: number, client: Socket, broker: Socket, proxy: FaultProxy): ProxyConnection {
   let ours = false
   let silent = false
   const abortBoth = (): void => {

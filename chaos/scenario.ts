@@ -11,7 +11,7 @@ import { gapMs, laneGaps } from './gap.js'
 import { judge } from './invariants.js'
 import { type Entry, nowMs } from './ledger.js'
 import { type Launch, Load, launchWorker } from './load.js'
-import { addressesOf, type Cast, type Group, standardPlan } from './plan.js'
+import { addressesOf, type Cast, type Group, rollCall, standardPlan } from './plan.js'
 import { Proxies } from './proxies.js'
 import type { Random } from './random.js'
 
@@ -95,6 +95,19 @@ export interface RunResult {
     readonly rejected: number
     readonly handled: number
   }
+}
+
+/**
+ * Everybody who declares an inbox does it once, while all nodes run: one that is declared without a node would lack a
+ * member for ever. @throws Error when somebody cannot connect
+ */
+export async function callRoll({ driver, cast, folder, launch }: Setting): Promise<void> {
+  await driver.heal()
+  const brokers = driver.nodes.map(node => driver.url(node))
+  const load = await Load.start(rollCall(cast, 'roll-call'), brokers, folder, launch)
+  await load.close()
+  const fatal = load.entries().find(entry => entry.kind === 'fatal')
+  if (fatal !== undefined) throw new Error(`before any fault: ${fatal.what}: ${fatal.message}`)
 }
 
 /** Makes one run and judges it. Never throws. */

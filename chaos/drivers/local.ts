@@ -20,8 +20,9 @@ const QUEUE_STATES =
 export function localDriver(cluster: Cluster): ClusterDriver {
   const nodes = cluster.nodes.map(node => node.name)
   const at = (name: string): ClusterNode => cluster.node(name)
-  const order = (name: string, expression: string): Promise<unknown> =>
-    cluster.evaluate(`${expression}, <<"done">>`, at(name))
+  const order = async (name: string, expression: string): Promise<void> => {
+    await cluster.evaluate(`${expression}, <<"done">>`, at(name))
+  }
 
   const queues = async (addresses?: readonly string[]): Promise<QueueState[]> => {
     const wanted =
@@ -39,8 +40,8 @@ export function localDriver(cluster: Cluster): ClusterDriver {
     kill: name => down(at(name), 'kill'),
     terminate: name => down(at(name), 'stop'),
     start: name => at(name).start(),
-    drain: async name => void (await order(name, 'ok = rabbit_maintenance:drain()')),
-    revive: async name => void (await order(name, 'ok = rabbit_maintenance:revive()')),
+    drain: name => order(name, 'ok = rabbit_maintenance:drain()'),
+    revive: name => order(name, 'ok = rabbit_maintenance:revive()'),
     async listenOnly(wanted) {
       for (const name of nodes) {
         const word = wanted.includes(name) ? 'resume' : 'suspend'

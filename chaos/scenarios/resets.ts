@@ -3,7 +3,7 @@
  * Proxies stand before all nodes. For the steps, what lives is reset, and the next attempts are cut inside the step.
  */
 import { type Phase, PhaseTracker } from '../phases.js'
-import type { Direction, Proxy, ProxyConnection, Tap } from '../proxy.js'
+import type { Direction, ProxyConnection, Tap } from '../proxy.js'
 import type { Random } from '../random.js'
 import { RecordReader, type TlsRecord } from '../records.js'
 import type { Scenario, Stage } from '../scenario.js'
@@ -29,10 +29,14 @@ export const resetFaults: readonly Scenario[] = [
   },
   inPhases('10b', 'reset in the TLS or AMQP handshake', ['tls', 'amqp']),
   inPhases('10c', 'reset in opening a channel', ['channel-open']),
-  inPhases('10d', 'reset in declaring', ['declare']),
+  {
+    ...inPhases('10d', 'reset in declaring', ['declare']),
+    groups: ['steady', 'declaring'], // who declares does so when its process starts
+  },
   inPhases('10e', 'reset in starting to consume', ['consume']),
 ]
 
+/** What all of them have in common. */
 function behindProxies(id: string, name: string): Omit<Scenario, 'inject'> {
   return {
     id,
@@ -117,7 +121,7 @@ class Cuts {
 }
 
 function live(stage: Stage): ProxyConnection[] {
-  return stage.proxies.all.flatMap((proxy: Proxy) => [...proxy.connections])
+  return stage.proxies.all.flatMap(proxy => [...proxy.connections])
 }
 
 /** @throws Error when a connection never came to its byte */

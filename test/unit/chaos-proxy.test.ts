@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Direction, type Proxy, type ProxyConnection, startProxy } from '../../chaos/proxy.js'
+import { type Direction, type FaultProxy, type ProxyConnection, startProxy } from '../../chaos/proxy.js'
 
 const open: { close(): unknown }[] = []
 
@@ -10,7 +10,7 @@ afterEach(async () => {
 })
 
 /** A server that hands out its sockets, a proxy before it. */
-async function stage(): Promise<{ proxy: Proxy; accepted: Socket[]; join(): Promise<Ends> }> {
+async function stage(): Promise<{ proxy: FaultProxy; accepted: Socket[]; join: () => Promise<Ends> }> {
   const accepted: Socket[] = []
   const server: Server = createServer(socket => {
     socket.on('error', () => undefined)
@@ -19,11 +19,7 @@ async function stage(): Promise<{ proxy: Proxy; accepted: Socket[]; join(): Prom
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const proxy = await startProxy({ port: (server.address() as AddressInfo).port })
-  open.push(
-    { close: () => accepted.forEach(socket => socket.destroy()) },
-    { close: () => server.close() },
-    proxy,
-  )
+  open.push({ close: () => accepted.map(socket => socket.destroy()) }, { close: () => server.close() }, proxy)
   const join = async (): Promise<Ends> => {
     const client = dial(proxy.port, '127.0.0.1')
     client.on('error', () => undefined)
@@ -46,7 +42,7 @@ interface Ends {
 async function drained(socket: Socket): Promise<{ bytes: Buffer; code: string | undefined }> {
   const chunks: Buffer[] = []
   let code: string | undefined
-  socket.on('data', chunk => chunks.push(chunk as Buffer))
+  socket.on('data', chunk => chunks.push(chunk))
   socket.on('error', (error: NodeJS.ErrnoException) => {
     code = error.code
   })
@@ -109,7 +105,7 @@ describe('the proxy', () => {
     const { join } = await stage()
     const { client, broker, connection } = await join()
     const heard: Buffer[] = []
-    broker.on('data', chunk => heard.push(chunk as Buffer))
+    broker.on('data', chunk => heard.push(chunk))
     connection.blackhole()
     client.write('lost')
     await new Promise(resolve => setTimeout(resolve, 100))
