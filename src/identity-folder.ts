@@ -149,8 +149,8 @@ class FolderReader {
     if (revocation === undefined) return
     const bytes = await this.#bytes(revocation.file)
     if (this.check(revocation.file, () => isOlder(bytes, trust.revocationList())))
-      return this.#warn(`${this.path(revocation.file)}: a newer revocation list is known already, it is kept`)
-    this.check(revocation.file, () => trust.acceptRevocationList(bytes, this.#now()))
+      this.#warn(`${this.path(revocation.file)}: a newer revocation list is known already, it is kept`)
+    else this.check(revocation.file, () => trust.acceptRevocationList(bytes, this.#now()))
   }
 
   async parts(trust: KeptTrust, config: ConfigFile): Promise<IdentityParts> {
