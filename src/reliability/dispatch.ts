@@ -175,7 +175,7 @@ export class Dispatcher<Tx> {
   /** Waits for its turn. Where it lies beyond a window that is filled, the oldest gaps are given up. */
   #hold(lane: Lane, slot: Slot, arrival: Arrival): void {
     let makesRoom = true
-    while (makesRoom && slot.seq >= lane.reach + WINDOW) makesRoom = this.skipGap(lane, 'window')
+    while (makesRoom && lane.isBeyondWindow(slot.seq)) makesRoom = this.skipGap(lane, 'window')
     this.#attach(slot, arrival)
     lane.add(slot)
   }

@@ -100,7 +100,11 @@ export class Lane {
 
   /** The number lies beyond the window, and too little is held for skipping to be an answer. */
   jumps(seq: number): boolean {
-    return seq >= this.#reach + WINDOW && this.ahead * 2 < WINDOW
+    return this.isBeyondWindow(seq) && this.ahead * 2 < WINDOW
+  }
+
+  isBeyondWindow(seq: number): boolean {
+    return seq >= Math.max(this.#reach, this.memory.floor) + WINDOW
   }
 
   /** Takes a message; what is decided already (`settling`) only uses up its number's place. */
