@@ -1,0 +1,293 @@
+/**
+ * The one implementation of {@link Bus}: sender and receiver over a transport, with whatever sealing it is given. The
+ * secured bus and the plain ones differ in their parts alone. docs/DELIVERY.md.
+ */
+import type {
+  Bus,
+  ConsumeOptions,
+  Delivery,
+  Handler,
+  Leftover,
+  Logger,
+  Message,
+  Party,
+  SendOptions,
+  SendResult,
+  Status,
+} from './bus.js'
+import type { Clock } from './clock.js'
+import type { Opener, PolicyCheck, Sealer } from './crypto/sealing.js'
+import { SealbusError } from './errors.js'
+import type { Events } from './events.js'
+import { outgoing, systemMessage } from './outgoing.js'
+import type { Outbox } from './reliability/outbox.js'
+import { createPark } from './reliability/parking.js'
+import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
+import { createReceiver, type Receiver } from './reliability/receiver.js'
+import { Requests } from './reliability/requests.js'
+import type { SeenStore } from './reliability/seen.js'
+import { createSender, type MessageSender, type SendMessageOptions } from './reliability/sender.js'
+import type { Transport } from './transport/transport.js'
+import type { MessageId } from './wire.js'
+
+const DRAIN_MS = 30_000
+/** How long what the broker said of the consumers on the own inbox is good for. */
+const CONSUMERS_FRESH_MS = 10_000
+/** Receipts are worth sending this long. */
+const RECEIPT_TTL_S = 3_600
+
+export interface BusParts {
+  readonly transport: Transport
+  readonly sealer: Sealer
+  readonly opener: Opener
+  /** Absent on a plain bus: everything is allowed. */
+  readonly policy?: PolicyCheck
+  readonly outbox: Outbox
+  /** Made when the events that it may raise can be heard. */
+  readonly seen: (emit: Events['emit']) => SeenStore
+  readonly clock: Clock
+  readonly events: Events
+  readonly logger?: Logger
+  /** The longest that a message may live here, ms. */
+  readonly lifetimeMs?: number
+  /** A card came as a message; throws where it is not accepted. */
+  readonly onCard: (bytes: Uint8Array) => void
+  /** Ends what the composition started; called once, last. */
+  readonly onClose?: () => Promise<void>
+}
+
+/** A running bus, and what its composition may ask of it. */
+export interface CoreBus extends Bus {
+  /** Tries again what waits for a certificate or a revocation list. */
+  recheck(): void
+  /** Sends a `sealbus/…` message, best effort. */
+  sendSystem(to: Party, type: string, payload: Uint8Array, ttlSeconds: number): void
+}
+
+/** Connects and starts. @throws SealbusError `unauthorised`, `corrupt-store`, `store-failed`; what aborted the signal */
+export async function startBus(parts: BusParts, signal?: AbortSignal): Promise<CoreBus> {
+  const bus = new ComposedBus(parts)
+  try {
+    await bus.start(signal)
+    return bus
+  } catch (error) {
+    await bus.close()
+    throw error
+  }
+}
+
+class ComposedBus implements CoreBus {
+  readonly closed: Promise<Error | undefined>
+  readonly #parts: BusParts
+  readonly #sender: MessageSender
+  readonly #receiver: Receiver<unknown>
+  readonly #requests: Requests = new Requests()
+  readonly #receipts: ReceiptBatcher
+  #stopping: Promise<Leftover> | undefined
+  #handling = false
+  #draining = false
+  #ended = false
+  #failure: Error | undefined
+  #told: Status['state'] | undefined
+  #consumers: { count: number | undefined; atMs: number } | undefined
+  #resolveClosed: (error: Error | undefined) => void = () => undefined
+
+  constructor(parts: BusParts) {
+    this.#parts = parts
+    this.closed = new Promise(resolve => {
+      this.#resolveClosed = resolve
+    })
+    this.#receipts = new ReceiptBatcher((to, payload) =>
+      this.sendSystem(to, RECEIPT_TYPE, payload, RECEIPT_TTL_S),
+    )
+    this.#sender = this.#makeSender()
+    this.#receiver = this.#makeReceiver()
+    parts.transport.onStatus(() => this.#tellStatus())
+    parts.transport.onEvent(({ name, detail }) => parts.events.emit(name, detail ?? {}))
+  }
+
+  async start(signal?: AbortSignal): Promise<void> {
+    await this.#sender.start()
+    await this.#parts.transport.start(signal)
+    this.#tellStatus()
+  }
+
+  async send(to: string | Party, message: Message, options: SendOptions = {}): Promise<SendResult> {
+    this.#assertOpen()
+    return this.#send(this.#party(to), message, {}, options)
+  }
+
+  async consume<Tx = undefined>(
+    handler: Handler<Tx>,
+    options: ConsumeOptions = {},
+  ): Promise<{ stop(): Promise<void> }> {
+    this.#assertOpen()
+    if (typeof handler !== 'function')
+      throw new TypeError(`handler: expected a function, got ${typeof handler}`)
+    if (this.#handling)
+      throw new SealbusError('configuration', 'consume: expected one handler for a bus, got a second')
+    this.#handling = true
+    await this.#receiver.start(handler as Handler<unknown>, options)
+    return {
+      stop: async () => {
+        await this.#receiver.stop({ timeoutMs: DRAIN_MS, graceMs: DRAIN_MS })
+      },
+    }
+  }
+
+  async request(to: string | Party, message: Message, options: { timeoutMs: number }): Promise<Delivery> {
+    this.#assertOpen()
+    await this.#receiver.start() // replies come to the own inbox
+    await this.#expectOneConsumer()
+    const party = this.#party(to)
+    const request = this.#requests.open(party, options.timeoutMs)
+    const withdraw = new AbortController()
+    const sent = this.#send(
+      party,
+      message,
+      { request: true },
+      { signal: withdraw.signal, onNumbered: id => request.numbered(id) },
+    )
+    sent.catch((error: unknown) => request.fail(error instanceof Error ? error : new Error(String(error))))
+    try {
+      return await request.reply
+    } finally {
+      withdraw.abort(new SealbusError('request-timeout', 'request: over before it was sealed'))
+    }
+  }
+
+  status(): Status {
+    if (this.#ended) return this.#failure ? { state: 'closed', reason: this.#failure } : { state: 'closed' }
+    if (this.#draining) return { state: 'draining' }
+    if (this.#receiver.state === 'failed') return { state: 'paused', reason: this.#failure ?? storeFailed() }
+    const status = this.#parts.transport.status()
+    return status.state === 'ready' && this.#receiver.state === 'paused'
+      ? { state: 'paused', reason: stale() }
+      : status
+  }
+
+  on(event: string, listener: (event: unknown) => void): () => void {
+    return this.#parts.events.on(event, listener)
+  }
+
+  drain({ timeoutMs = DRAIN_MS }: { timeoutMs?: number } = {}): Promise<Leftover> {
+    this.#stopping ??= this.#stop(timeoutMs, timeoutMs, true)
+    return this.#stopping
+  }
+
+  close(): Promise<Leftover> {
+    this.#stopping ??= this.#stop(DRAIN_MS, 0, false)
+    return this.#stopping
+  }
+
+  recheck(): void {
+    this.#receiver.recheck()
+  }
+
+  sendSystem(to: Party, type: string, payload: Uint8Array, ttlSeconds: number): void {
+    this.#sender.sendSystem(to, systemMessage(type, payload, this.#parts.clock.now(), ttlSeconds))
+  }
+
+  #makeSender(): MessageSender {
+    const { transport, sealer, outbox, clock, events } = this.#parts
+    const policy = this.#parts.policy ?? { permit: () => ({}) }
+    return createSender({ transport, sealer, policy, outbox, now: () => clock.now(), emit: events.emit })
+  }
+
+  #makeReceiver(): Receiver<unknown> {
+    const { transport, sealer, opener, policy, clock, events, lifetimeMs, seen, onCard } = this.#parts
+    return createReceiver<unknown>({
+      ...{ transport, opener, clock, onCard, requests: this.#requests, self: sealer.self },
+      ...(policy && { policy }),
+      ...(lifetimeMs !== undefined && { lifetimeMs }),
+      seen: seen(events.emit),
+      emit: (event, detail) => this.#onReceiverEvent(event, detail),
+      park: createPark(transport),
+      reply: (to, message, inReplyTo, options) => this.#reply(to, message, inReplyTo, options),
+      receipt: (to, receipt) => this.#receipts.add(to, receipt),
+      onReceipt: (from, receipt: Receipt) => this.#sender.handled(from, receipt),
+    })
+  }
+
+  #reply(to: Party, message: Message, inReplyTo: MessageId, options: SendOptions = {}): Promise<SendResult> {
+    return this.#send(to, message, { inReplyTo }, { ...options, permitted: true })
+  }
+
+  async #send(
+    to: Party,
+    message: Message,
+    marks: { request?: boolean; inReplyTo?: MessageId },
+    options: SendMessageOptions,
+  ): Promise<SendResult> {
+    const { sealer, clock } = this.#parts
+    const { lifetimeSeconds } = sealer.recipient(to)
+    const limits = { nowMs: clock.now(), lifetimeSeconds, notAfterMs: sealer.notAfterMs }
+    return this.#sender.send(to, outgoing(message, limits, marks), options)
+  }
+
+  /** A reply could reach another process of this address. */
+  async #expectOneConsumer(): Promise<void> {
+    const nowMs = performance.now()
+    if (this.#consumers === undefined || nowMs - this.#consumers.atMs > CONSUMERS_FRESH_MS) {
+      this.#consumers = { count: await this.#parts.transport.consumers(), atMs: nowMs }
+    }
+    const { count } = this.#consumers
+    if (count === undefined || count <= 1) return
+    this.#consumers = undefined
+    throw new SealbusError(
+      'request-refused',
+      `request: ${count} consumers on the inbox of ${this.#parts.transport.address}: replies could reach another process; use an address of its own`,
+    )
+  }
+
+  async #stop(timeoutMs: number, graceMs: number, finish: boolean): Promise<Leftover> {
+    const deadline = performance.now() + timeoutMs
+    this.#draining = true
+    this.#tellStatus()
+    this.#requests.close()
+    const unhandled = await this.#receiver.stop({ timeoutMs, graceMs })
+    this.#receipts.flush()
+    const left = Math.max(0, deadline - performance.now())
+    const unsent = await (finish ? this.#sender.drain({ timeoutMs: left }) : this.#sender.close())
+    await this.#parts.transport.close()
+    await this.#parts.onClose?.()
+    this.#ended = true
+    this.#tellStatus()
+    this.#resolveClosed(this.#failure)
+    return { unsent, unhandled }
+  }
+
+  #onReceiverEvent(event: string, detail: object): void {
+    if (event === 'store-failed') this.#failure = (detail as { error?: Error }).error ?? storeFailed()
+    this.#parts.events.emit(event, detail)
+    if (event === 'paused' || event === 'resumed' || event === 'store-failed') this.#tellStatus()
+  }
+
+  #tellStatus(): void {
+    const status = this.status()
+    if (status.state === this.#told) return
+    this.#told = status.state
+    const alarm = status.state === 'unauthorised' || status.state === 'paused'
+    this.#parts.events.emit('status', { ...status, alarm })
+  }
+
+  #party(to: string | Party): Party {
+    if (typeof to !== 'string') return { domain: to.domain, address: to.address }
+    return { domain: this.#parts.sealer.self.domain, address: to }
+  }
+
+  #assertOpen(): void {
+    if (this.#stopping) throw new SealbusError('closed', 'the bus is closed or closing; make a new one')
+  }
+}
+
+function stale(): Error {
+  return new SealbusError(
+    'revocation-stale',
+    'the revocation list is older than its maximum age: fetch a new one',
+  )
+}
+
+function storeFailed(): Error {
+  return new SealbusError('store-failed', 'nothing can be remembered any more: mend the disk and start again')
+}

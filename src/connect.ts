@@ -1,0 +1,221 @@
+/**
+ * The composition root: the one file that knows all layers. An identity folder and brokers become a secured {@link Bus}.
+ */
+import { resolve } from 'node:path'
+import { rootCertificates } from 'node:tls'
+import type { Bus, Logger } from './bus.js'
+import { type CoreBus, startBus } from './bus-core.js'
+import { type Clock, createClock } from './clock.js'
+import { createOpener, type SessionOpener } from './crypto/opener.js'
+import { createSealer } from './crypto/sealer.js'
+import type { Sealer } from './crypto/sealing.js'
+import { sodiumReady } from './crypto/sodium.js'
+import { asError, SealbusError } from './errors.js'
+import { type Emit, Events } from './events.js'
+import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
+import { createFileSeen } from './reliability/file-seen.js'
+import { createMemoryOutbox } from './reliability/memory-outbox.js'
+import { createMemorySeen } from './reliability/memory-seen.js'
+import type { SeenStore } from './reliability/seen.js'
+import { keepCard, learntCards, makeStateFolder } from './state-folder.js'
+import { rabbitTransport } from './transport/rabbitmq.js'
+import type { Transport } from './transport/transport.js'
+
+/** What both ways to a secured bus have in common. Whatever is absent comes from the folder's config.json. */
+export interface SecureOptions {
+  /** Folder of the identity, as `sealbus pki` writes it: keys, certificate, cards, trust, policy, config. */
+  readonly identity: string
+  /** Folder of the state; made when it is not there. Default: the config's. */
+  readonly state?: string
+  /** Memory of what was handled. `memory` forgets at exit and must be asked for. Default: the config's. */
+  readonly seen?: 'file' | 'memory'
+  /** pino's shape. Default: silent; events say the same. */
+  readonly logger?: Logger
+  /** Largest sealed body in bytes, 1 KiB..8 MiB. Default 1 MiB. */
+  readonly bodyLimit?: number
+  /** How often the folder is read again, for renewed certificates, cards and lists, ms, 1 000..86 400 000. Default 30 000. */
+  readonly reloadMs?: number
+}
+
+export interface ConnectOptions extends SecureOptions {
+  /** `amqps://host:port` of every node, or a function asked before each attempt. Default: the config's. */
+  readonly brokers?: readonly string[] | (() => Promise<readonly string[]>)
+  /** Instead of RabbitMQ: another transport, such as `memoryTransport`. */
+  readonly transport?: Transport
+  /** For DNS, TCP, TLS and AMQP handshake together, 100..120 000 ms. Default 5 000. */
+  readonly connectTimeoutMs?: number
+  /** 1..3 600 s. Default 10. */
+  readonly heartbeatSeconds?: number
+  /** One connection for publishing and consuming, for small devices: an alarm then stops consuming too. Default false. */
+  readonly oneConnection?: boolean
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal
+}
+
+const RELOAD_MS = 30_000
+
+/**
+ * Connects to the brokers; resolves with the first usable connection.
+ * @throws SealbusError `identity`, `configuration`, `corrupt-store`, `store-failed`; whatever aborted the signal.
+ * n.b. a broker that is away or refuses us is no error here: it is tried again, and the status tells.
+ */
+export async function connect(options: ConnectOptions): Promise<Bus> {
+  return connectOver(options, folder => options.transport ?? overRabbit(options, folder), options.signal)
+}
+
+/** A secured bus over the transport that `makeTransport` makes once the folder has been read. */
+export async function connectOver(
+  options: SecureOptions,
+  makeTransport: (folder: LoadedFolder, state: string | undefined) => Transport | Promise<Transport>,
+  signal?: AbortSignal,
+): Promise<Bus> {
+  await sodiumReady()
+  const reloadMs = checkReload(options.reloadMs ?? RELOAD_MS)
+  const events = new Events(options.logger)
+  const clock = createClock()
+  const onWarning = (warning: string): void => events.emit('identity-warning', { warning, alarm: true })
+  const folder = await loadIdentityFolder(options.identity, { now: () => clock.now(), onWarning })
+  const state = options.state === undefined ? folder.statePath : resolve(options.state)
+  const seen = seenStore(options, folder, state)
+  if (state !== undefined) await recallCards(folder, state, clock, events.emit)
+  const { sealer, opener } = sealing(options, folder, clock, events.emit)
+  const transport = await makeTransport(folder, state)
+  const upkeep = new Upkeep(folder, opener, events.emit)
+  const bus = await startBus(
+    {
+      ...{
+        transport,
+        sealer,
+        opener,
+        events,
+        clock,
+        seen,
+        policy: folder.policy,
+        outbox: createMemoryOutbox(),
+      },
+      lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
+      onCard: bytes => void folder.directory.offer(bytes, clock.now()),
+      onClose: () => upkeep.stop(),
+    },
+    signal,
+  )
+  upkeep.start(bus, reloadMs)
+  return bus
+}
+
+async function overRabbit(options: ConnectOptions, folder: LoadedFolder): Promise<Transport> {
+  const { config } = folder
+  const password = await folder.password()
+  const { connectTimeoutMs, heartbeatSeconds, oneConnection, logger } = options
+  return rabbitTransport({
+    brokers: options.brokers ?? config.brokers,
+    address: config.address,
+    vhost: config.vhost,
+    exchange: config.exchange,
+    tls: async () => ({ ca: rootCertificates.join('\n'), ...(await folder.tls()) }),
+    ...(config.user !== undefined &&
+      password !== undefined && { credentials: { user: config.user, password } }),
+    inbox: config.inbox,
+    ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
+    ...(heartbeatSeconds !== undefined && { heartbeatSeconds }),
+    ...(oneConnection !== undefined && { oneConnection }),
+    ...(logger && { logger }),
+  })
+}
+
+function sealing(
+  options: SecureOptions,
+  { identity, trust, directory }: LoadedFolder,
+  clock: Clock,
+  emit: Emit,
+): { sealer: Sealer; opener: SessionOpener } {
+  const { bodyLimit } = options
+  const shared = {
+    identity,
+    trust,
+    directory,
+    now: () => clock.now(),
+    ...(bodyLimit !== undefined && { bodyLimit }),
+  }
+  const opener = createOpener({
+    ...shared,
+    onCard: (outcome, from) => emit('card', { outcome, from, alarm: outcome === 'conflict' }),
+  })
+  return { sealer: createSealer(shared), opener }
+}
+
+function seenStore(
+  options: SecureOptions,
+  folder: LoadedFolder,
+  state: string | undefined,
+): (emit: Emit) => SeenStore {
+  const kind = options.seen ?? folder.config.seen
+  if (kind === 'memory') return emit => createMemorySeen(() => emit('replay-possible', { alarm: true }))
+  if (state !== undefined) return () => createFileSeen({ directory: state })
+  throw new SealbusError(
+    'configuration',
+    `seen: "file" needs a state folder: set "state" here or in ${folder.dir}/config.json, or ask for seen: 'memory'`,
+  )
+}
+
+/** Cards learnt before count again; those that are learnt now are kept. */
+async function recallCards(folder: LoadedFolder, state: string, clock: Clock, emit: Emit): Promise<void> {
+  await makeStateFolder(state)
+  for (const bytes of await learntCards(state)) {
+    try {
+      folder.directory.offer(bytes, clock.now())
+    } catch (error) {
+      emit('card-forgotten', { reason: asError(error).message }) // n.b. expired since, or from another domain's time
+    }
+  }
+  folder.directory.onNew(card => {
+    keepCard(state, card, card.bytes).catch((error: unknown) => {
+      emit('card-not-kept', { party: card.address, reason: asError(error).message, alarm: true })
+    })
+  })
+}
+
+/** Reads the folder again now and then, so that renewals take effect while the process runs. */
+class Upkeep {
+  readonly #folder: LoadedFolder
+  readonly #opener: SessionOpener
+  readonly #emit: Emit
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(folder: LoadedFolder, opener: SessionOpener, emit: Emit) {
+    this.#folder = folder
+    this.#opener = opener
+    this.#emit = emit
+  }
+
+  start(bus: CoreBus, everyMs: number): void {
+    const round = (): void => {
+      this.#running = this.#round(bus).finally(() => {
+        if (this.#timer) this.#timer = setTimeout(round, everyMs)
+      })
+    }
+    this.#timer = setTimeout(round, everyMs)
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#running
+  }
+
+  async #round(bus: CoreBus): Promise<void> {
+    try {
+      await this.#folder.reload()
+      this.#opener.endSessions()
+      bus.recheck()
+    } catch (error) {
+      this.#emit('reload-failed', { reason: asError(error).message, alarm: true })
+    }
+  }
+}
+
+function checkReload(ms: number): number {
+  if (Number.isInteger(ms) && ms >= 1_000 && ms <= 86_400_000) return ms
+  throw new RangeError(`reloadMs: expected a whole number 1000..86400000, got ${ms}`)
+}

@@ -1,0 +1,76 @@
+/**
+ * The state folder of a process: cards that were learnt from peers, and what could not be opened on a bus that has no
+ * parking of its own. Cards are self-proving and parked bodies sealed: a stolen folder shows who talked, nothing else.
+ */
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Party } from './bus.js'
+import { toHex } from './bytes.js'
+import { asError, SealbusError } from './errors.js'
+import type { Publication } from './transport/transport.js'
+import { partyKey } from './wire.js'
+
+const CARDS = 'cards'
+const PARKED = 'parked'
+/** Bodies kept in `parked/` at once; beyond it consuming halts until somebody looks. */
+const MAX_PARKED = 10_000
+
+/** Makes the folder, only for its owner. @throws SealbusError `store-failed` */
+export async function makeStateFolder(dir: string): Promise<void> {
+  await storing(dir, () => mkdir(dir, { recursive: true, mode: 0o700 }))
+}
+
+/** Cards that were learnt in an earlier life. A folder that is not there yet holds none. */
+export async function learntCards(dir: string): Promise<Uint8Array[]> {
+  const folder = join(dir, CARDS)
+  const names = await readdir(folder).catch(() => [])
+  const cards = names.filter(name => name.endsWith('.cbor'))
+  return storing(folder, () =>
+    Promise.all(cards.map(async name => new Uint8Array(await readFile(join(folder, name))))),
+  )
+}
+
+/** Keeps a learnt card in place of the older one of that party. */
+export async function keepCard(dir: string, party: Party, bytes: Uint8Array): Promise<void> {
+  const folder = join(dir, CARDS)
+  const name = createHash('sha256').update(partyKey(party)).digest('hex').slice(0, 32)
+  await storing(folder, () => writeWhole(folder, `${name}.cbor`, bytes))
+}
+
+/** Keeps one parked body as `parked/MESSAGEID[-INDEX].sealed`. @throws SealbusError `buffer-full`, `store-failed` */
+export async function keepParked(dir: string, publication: Publication): Promise<void> {
+  const folder = join(dir, PARKED)
+  const kept = await readdir(folder).catch(() => [])
+  if (kept.length >= MAX_PARKED) {
+    throw new SealbusError(
+      'buffer-full',
+      `${folder}: ${kept.length} parked bodies, the limit: look at them and move them away`,
+    )
+  }
+  const index = publication.index === undefined ? '' : `-${publication.index}`
+  const id = /^[0-9A-Za-z-]{1,64}$/.test(publication.messageId)
+    ? publication.messageId
+    : toHex(createHash('sha256').update(publication.body).digest()).slice(0, 32)
+  await storing(folder, () => writeWhole(folder, `${id}${index}.sealed`, publication.body))
+}
+
+/** Written aside, flushed, then renamed: whoever reads sees all of it or nothing. */
+async function writeWhole(folder: string, name: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const draft = join(folder, `.${name}.${process.pid}`)
+  await writeFile(draft, bytes, { mode: 0o600, flush: true })
+  await rename(draft, join(folder, name))
+}
+
+async function storing<T>(path: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    throw new SealbusError(
+      'store-failed',
+      `${path}: ${asError(error).message}; check the disk and its rights`,
+      { cause: error },
+    )
+  }
+}
