@@ -45,7 +45,7 @@ export interface OutgoingMarks {
  * @throws TypeError, RangeError and SealbusError as the table above says
  */
 export function outgoing(message: Message, limits: OutgoingLimits, marks: OutgoingMarks = {}): WireMessage {
-  if (typeof message !== 'object' || message === null) throw kind('message', 'an object', message)
+  if (!isObject(message)) throw kind('message', 'an object', message)
   const createdAtMs = createdAt(message.createdAt, limits.nowMs)
   return {
     type: typeOf(message.type),
@@ -193,9 +193,17 @@ function dateMs(field: string, given: unknown): number {
   return ms
 }
 
+function isObject(given: unknown): given is object {
+  return typeof given === 'object' && given !== null
+}
+
 function kind(field: string, expected: string, given: unknown): TypeError {
-  const name = given === null ? 'null' : typeof given === 'object' ? given.constructor?.name : typeof given
-  return new TypeError(`${field}: expected ${expected}, got ${name ?? 'object'}`)
+  const name = isObject(given)
+    ? Object.prototype.toString.call(given).slice(8, -1)
+    : given === null
+      ? 'null'
+      : typeof given
+  return new TypeError(`${field}: expected ${expected}, got ${name}`)
 }
 
 function invalid(message: string): SealbusError {

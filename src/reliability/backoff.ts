@@ -29,7 +29,7 @@ export interface Backoff {
 
 /**
  * The backoff before any failure.
- * @throws RangeError unless 0 < firstMs ≤ maxMs
+ * @throws RangeError unless firstMs is positive and at most maxMs
  */
 export function backoff(options: BackoffOptions): Backoff {
   const { firstMs, maxMs } = options

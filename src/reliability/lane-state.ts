@@ -39,6 +39,9 @@ export const FLOWING: LaneState = { kind: 'flowing' }
 const BACKOFF: Backoff = backoff({ firstMs: 100, maxMs: 5000, jitter: 'half' })
 const SLOW_BACKOFF: Backoff = backoff({ firstMs: 100, maxMs: 30_000, jitter: 'half' })
 
+/** An inbox that is missing for so long rejects what waits for it. */
+export const UNROUTABLE_AFTER_MS = 30_000
+
 const CHANNEL: Readonly<Record<Trouble, ChannelKind>> = {
   nacked: 'fresh',
   stalled: 'fresh',
@@ -72,15 +75,21 @@ export function stop(
   const again = state.kind !== 'flowing' && state.trouble === trouble
   const pause = again ? state.backoff.next() : trouble === 'unauthorised' ? SLOW_BACKOFF : BACKOFF
   const waitMs = trouble === 'stalled' && !again ? 0 : pause.delayMs(random)
+  const sinceMs = again ? state.sinceMs : nowMs
   return {
     kind: 'stopped',
     trouble,
-    sinceMs: again ? state.sinceMs : nowMs,
+    sinceMs,
     backoff: pause,
     suspects: Math.max(suspects, again ? state.suspects : 0),
     stoppedMs: nowMs,
-    dueMs: nowMs + waitMs,
+    dueMs: soonest(trouble, nowMs, nowMs + waitMs, sinceMs + UNROUTABLE_AFTER_MS),
   }
+}
+
+/** n.b. the last try of a missing inbox falls on the moment when its sends are rejected, not seconds later. */
+function soonest(trouble: Trouble, nowMs: number, dueMs: number, lastTryMs: number): number {
+  return trouble === 'returned' && lastTryMs > nowMs ? Math.min(dueMs, lastTryMs) : dueMs
 }
 
 /** The pause is over: the head may go. */
@@ -104,4 +113,16 @@ export function probeConfirmed(state: LaneState): LaneState {
 export function channelLost(state: LaneState): LaneState {
   if (state.kind === 'flowing') return state
   return state.trouble === 'nacked' || state.trouble === 'stalled' ? FLOWING : state
+}
+
+/** How long a stopped lane still waits, ms. */
+export function pauseMs(state: LaneState, nowMs: number): number {
+  return state.kind === 'stopped' ? Math.max(0, state.dueMs - nowMs) : 0
+}
+
+/** The inbox has been missing for so long that what waits for it is rejected. */
+export function unroutable(state: LaneState, nowMs: number): boolean {
+  return (
+    state.kind === 'stopped' && state.trouble === 'returned' && nowMs - state.sinceMs >= UNROUTABLE_AFTER_MS
+  )
 }

@@ -35,7 +35,11 @@ export function createMemoryOutbox(options: MemoryOutboxOptions = {}): Outbox {
   return {
     durable: false,
     start: () => Promise.resolve([]),
-    put: record => new Promise(resolve => resolve(keep(record))),
+    put: record =>
+      new Promise(resolve => {
+        keep(record)
+        resolve()
+      }),
     remove: id => {
       bytes -= records.get(id)?.body.length ?? 0
       records.delete(id)

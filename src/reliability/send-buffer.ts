@@ -1,6 +1,7 @@
 /**
  * The memory bound: messages and bytes over all lanes, an eighth of it for one lane, so that one recipient's full
  * inbox does not keep others from sending. Whatever comes to an empty buffer or lane is taken, however large.
+ * What finds no room waits outside, where there is as much room once more; then `send` rejects.
  */
 
 /** What one lane holds, or all of them. */
@@ -14,24 +15,41 @@ export interface BufferBounds {
   readonly bytes: number
 }
 
+/** Something that takes room. */
+export interface Charge {
+  readonly size: number
+  place: 'nowhere' | 'outside' | 'inside'
+}
+
 /** One lane may hold this part of the bound. */
 const LANE_SHARE = 8
 
 export class SendBuffer {
   readonly #bounds: BufferBounds
-  readonly #held: Held = { messages: 0, bytes: 0 }
+  readonly #inside: Held = { messages: 0, bytes: 0 }
+  readonly #outside: Held = { messages: 0, bytes: 0 }
 
+  /** @throws RangeError for bounds that are not positive */
   constructor(bounds: BufferBounds) {
+    if (!(bounds.messages > 0 && bounds.bytes > 0)) {
+      throw new RangeError(
+        `send buffer: expected positive bounds, got ${bounds.messages} messages, ${bounds.bytes} bytes`,
+      )
+    }
     this.#bounds = bounds
   }
 
-  get held(): Readonly<Held> {
-    return this.#held
+  get inside(): Readonly<Held> {
+    return this.#inside
+  }
+
+  get outside(): Readonly<Held> {
+    return this.#outside
   }
 
   /** Room for `size` more bytes over all lanes. */
   fits(size: number): boolean {
-    return fits(this.#held, size, this.#bounds.messages, this.#bounds.bytes)
+    return fits(this.#inside, size, this.#bounds.messages, this.#bounds.bytes)
   }
 
   /** Room for `size` more bytes in this lane. */
@@ -39,14 +57,31 @@ export class SendBuffer {
     return fits(lane, size, Math.ceil(this.#bounds.messages / LANE_SHARE), this.#bounds.bytes / LANE_SHARE)
   }
 
-  charge(lane: Held, size: number): void {
-    add(this.#held, 1, size)
-    add(lane, 1, size)
+  /** Room for `size` more bytes outside. */
+  fitsOutside(size: number): boolean {
+    return fits(this.#outside, size, this.#bounds.messages, this.#bounds.bytes)
   }
 
-  release(lane: Held, size: number): void {
-    add(this.#held, -1, -size)
-    add(lane, -1, -size)
+  enter(lane: Held, charge: Charge): void {
+    this.leave(lane, charge)
+    charge.place = 'inside'
+    add(this.#inside, 1, charge.size)
+    add(lane, 1, charge.size)
+  }
+
+  waitOutside(charge: Charge): void {
+    charge.place = 'outside'
+    add(this.#outside, 1, charge.size)
+  }
+
+  /** Gives the room back; calling it again changes nothing. */
+  leave(lane: Held, charge: Charge): void {
+    if (charge.place === 'outside') add(this.#outside, -1, -charge.size)
+    if (charge.place === 'inside') {
+      add(this.#inside, -1, -charge.size)
+      add(lane, -1, -charge.size)
+    }
+    charge.place = 'nowhere'
   }
 }
 

@@ -20,6 +20,8 @@ export class Submission {
   readonly until: Until
   readonly droppable: boolean
   readonly promise: Promise<SendResult>
+  /** Where it is counted in the send buffer. */
+  place: 'nowhere' | 'outside' | 'inside' = 'nowhere'
   #id: MessageId | undefined
   #settled = false
   readonly #onNumbered: ((id: MessageId) => void) | undefined
@@ -69,6 +71,11 @@ export class Submission {
 
   reject(error: unknown): void {
     if (this.#settle()) this.#reject(error)
+  }
+
+  /** It was not taken: nobody will wait for its promise. */
+  discard(): void {
+    this.#settle()
   }
 
   #settle(): boolean {
