@@ -1,6 +1,6 @@
 /** Results of all runs: as JSON for checks, as a table for people, and whether all is well. */
 import type { RunResult, Scenario } from './scenario.js'
-import { rowOf, scenarios } from './scenarios/index.js'
+import { ROW_NAMES, rowOf, scenarios } from './scenarios/index.js'
 
 /** One fault in the JSON report. A whole row's id is its number; a sub-case's is text: `"4a"`. */
 export interface FaultReport {
@@ -75,7 +75,9 @@ function report(id: number | string, parts: readonly ScenarioResult[]): FaultRep
   const within = parts.every(part => gapsOf(part.runs).length > 0 && worstOf(part) <= part.scenario.boundMs)
   return {
     id,
-    name: parts.map(({ scenario }) => scenario.name).join('; '),
+    name:
+      (parts.length > 1 ? ROW_NAMES[rowOf(String(id))] : undefined) ??
+      parts.map(part => part.scenario.name).join('; '),
     runs: runs.length,
     violations,
     gapMs: { median: median(gaps), worst: gaps.length === 0 ? null : Math.max(...gaps) },

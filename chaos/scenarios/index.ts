@@ -6,6 +6,12 @@ import { resetFaults } from './resets.js'
 
 export const scenarios: readonly Scenario[] = [...nodeFaults, ...resetFaults, ...operatorFaults]
 
+/** Names of rows with sub-cases. */
+export const ROW_NAMES: Readonly<Record<number, string>> = {
+  4: 'SIGTERM a node; drain and revive',
+  10: 'reset at a random byte, in handshake, channel open, declare, consume',
+}
+
 /** The row of the table that a scenario belongs to: `4` for `4a`. */
 export function rowOf(id: string): number {
   return Number.parseInt(id, 10)
