@@ -4,8 +4,8 @@ import { concat, toHex, utf8 } from '../../src/bytes.js'
 import { createClock } from '../../src/clock.js'
 import type { NotOpened, Opened, Opener, OpenResult } from '../../src/crypto/sealing.js'
 import { createMemorySeen } from '../../src/reliability/memory-seen.js'
-import { createReceiver, type Receiver, type ReceiverOptions } from '../../src/reliability/receiver.js'
 import type { Receipt } from '../../src/reliability/receipts.js'
+import { createReceiver, type Receiver, type ReceiverOptions } from '../../src/reliability/receiver.js'
 import { Requests } from '../../src/reliability/requests.js'
 import type { Publication, Transport, TransportDelivery } from '../../src/transport/transport.js'
 import type { WireMessage } from '../../src/wire.js'
@@ -166,13 +166,16 @@ export interface Rig {
   readonly received: Receipt[]
   readonly cards: Uint8Array[]
   readonly events: [string, object][]
-  names(): string[]
+  readonly names: () => string[]
   /** One envelope, sealed and queued. */
-  send(opened: Opened, size?: number): Uint8Array
+  readonly send: (opened: Opened, size?: number) => Uint8Array
 }
 
 /** A receiver on a scripted broker; nothing is started yet. */
-export function rig(over: Partial<ReceiverOptions> = {}, shared: { broker?: ScriptedBroker; opener?: ScriptedOpener } = {}): Rig {
+export function rig(
+  over: Partial<ReceiverOptions> = {},
+  shared: { broker?: ScriptedBroker; opener?: ScriptedOpener } = {},
+): Rig {
   const broker = shared.broker ?? new ScriptedBroker()
   const opener = shared.opener ?? new ScriptedOpener()
   const requests = new Requests()

@@ -42,7 +42,10 @@ describe('order', () => {
     expect(texts).toEqual([])
     await advance(2_000)
     expect(texts).toEqual(['m1'])
-    expect(events[0]).toEqual(['skipped', { from: 'field/heh-0001', epoch: EPOCH, first: 0, last: 0, reason: 'time', alarm: true }])
+    expect(events[0]).toEqual([
+      'skipped',
+      { from: 'field/heh-0001', epoch: EPOCH, first: 0, last: 0, reason: 'time', alarm: true },
+    ])
     const late = send(envelope(0, [wire('m0')]))
     await turns()
     expect(texts).toEqual(['m1'])
@@ -89,7 +92,8 @@ describe('order', () => {
     const { receiver, send, names } = rig()
     const { texts, handler } = ledger()
     await receiver.start(handler)
-    const batch = (from: number, count: number) => Array.from({ length: count }, (_, i) => wire(`m${from + i}`))
+    const batch = (from: number, count: number) =>
+      Array.from({ length: count }, (_, i) => wire(`m${from + i}`))
     for (let seq = 1; seq <= 4_096; seq += 512) send(envelope(seq, batch(seq, 512)))
     await turns(40_000)
     expect(names()).toContain('skipped')
@@ -354,7 +358,9 @@ describe('the handler', () => {
   test('sees no payload when a delivery is printed, and gets text, JSON, sender and dates', async () => {
     const { receiver, send } = rig()
     let delivery: Delivery | undefined
-    await receiver.start(message => void (delivery = message))
+    await receiver.start(message => {
+      delivery = message
+    })
     send(envelope(0, [wire('{"secret":1}', { headers: { h: 'secret' }, correlationId: 'secret' })]))
     await turns()
     expect(delivery?.json()).toEqual({ secret: 1 })
@@ -388,7 +394,9 @@ describe('verdicts', () => {
   })
 
   test('what the policy does not allow is parked, and the sender learns nothing', async () => {
-    const policy = { permit: (_f: unknown, _t: unknown, type: string) => (type === 'report' ? {} : undefined) }
+    const policy = {
+      permit: (_f: unknown, _t: unknown, type: string) => (type === 'report' ? {} : undefined),
+    }
     const { receiver, send, parked, receipts } = rig({ policy })
     const { texts, handler } = ledger()
     await receiver.start(handler)
@@ -419,7 +427,13 @@ describe('verdicts', () => {
     const { receiver, send, received, cards, parked } = rig({ policy: { permit: () => undefined } })
     const { texts, handler } = ledger()
     await receiver.start(handler)
-    const receipt = { epoch: EPOCH2, seq: 7, contentHash: 'ef'.repeat(32), outcome: 'handled' as const, atMs: 1 }
+    const receipt = {
+      epoch: EPOCH2,
+      seq: 7,
+      contentHash: 'ef'.repeat(32),
+      outcome: 'handled' as const,
+      atMs: 1,
+    }
     send(envelope(0, [wire('', { type: 'sealbus/receipt', payload: encodeReceipts([receipt]) })]))
     send(envelope(1, [wire('card', { type: 'sealbus/card' })]))
     send(envelope(2, [wire('x', { type: 'sealbus/new' }), wire('junk', { type: 'sealbus/receipt' })]))
@@ -431,7 +445,9 @@ describe('verdicts', () => {
   })
 
   test('a reply resolves the request of that party alone, while a handler of its lane still runs', async () => {
-    const { receiver, send, requests } = rig({ policy: { permit: (_f, _t, type) => (type === 'ask' ? {} : undefined) } })
+    const { receiver, send, requests } = rig({
+      policy: { permit: (_f, _t, type) => (type === 'ask' ? {} : undefined) },
+    })
     const open = requests.open(HEH, 5_000)
     open.numbered({ epoch: EPOCH2, seq: 4 })
     const answers: string[] = []
@@ -544,7 +560,9 @@ describe('the end', () => {
     const { receiver, send, broker, parked } = rig()
     await receiver.start(
       delivery =>
-        new Promise((_, reject) => delivery.signal.addEventListener('abort', () => reject(new Error('given up')))),
+        new Promise((_, reject) =>
+          delivery.signal.addEventListener('abort', () => reject(new Error('given up'))),
+        ),
     )
     send(envelope(0, [wire('m0')]))
     await turns()
@@ -568,6 +586,8 @@ describe('the end', () => {
   })
 
   test('options out of range are refused by name', async () => {
-    await expect(rig().receiver.start(() => undefined, { concurrency: 0 })).rejects.toThrow(/concurrency: expected 1\.\.1024, got 0/)
+    await expect(rig().receiver.start(() => undefined, { concurrency: 0 })).rejects.toThrow(
+      /concurrency: expected 1\.\.1024, got 0/,
+    )
   })
 })
