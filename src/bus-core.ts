@@ -17,9 +17,9 @@ import type {
 } from './bus.js'
 import type { Clock } from './clock.js'
 import type { Opener, PolicyCheck, Sealer } from './crypto/sealing.js'
-import { SealbusError } from './errors.js'
+import { asError, SealbusError } from './errors.js'
 import type { Events } from './events.js'
-import { outgoing, systemMessage } from './outgoing.js'
+import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
 import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
 import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
@@ -27,12 +27,11 @@ import { createReceiver, type Receiver } from './reliability/receiver.js'
 import { Requests } from './reliability/requests.js'
 import type { SeenStore } from './reliability/seen.js'
 import { createSender, type MessageSender, type SendMessageOptions } from './reliability/sender.js'
+import { SoleConsumer } from './sole-consumer.js'
 import type { Transport } from './transport/transport.js'
-import type { MessageId } from './wire.js'
+import type { MessageId, WireMessage } from './wire.js'
 
 const DRAIN_MS = 30_000
-/** How long what the broker said of the consumers on the own inbox is good for. */
-const CONSUMERS_FRESH_MS = 10_000
 /** Receipts are worth sending this long. */
 const RECEIPT_TTL_S = 3_600
 
@@ -83,13 +82,13 @@ class ComposedBus implements CoreBus {
   readonly #receiver: Receiver<unknown>
   readonly #requests: Requests = new Requests()
   readonly #receipts: ReceiptBatcher
+  readonly #sole: SoleConsumer
   #stopping: Promise<Leftover> | undefined
   #handling = false
   #draining = false
   #ended = false
   #failure: Error | undefined
   #told: Status['state'] | undefined
-  #consumers: { count: number | undefined; atMs: number } | undefined
   #resolveClosed: (error: Error | undefined) => void = () => undefined
 
   constructor(parts: BusParts) {
@@ -100,6 +99,7 @@ class ComposedBus implements CoreBus {
     this.#receipts = new ReceiptBatcher((to, payload) =>
       this.sendSystem(to, RECEIPT_TYPE, payload, RECEIPT_TTL_S),
     )
+    this.#sole = new SoleConsumer(parts.transport)
     this.#sender = this.#makeSender()
     this.#receiver = this.#makeReceiver()
     parts.transport.onStatus(() => this.#tellStatus())
@@ -137,18 +137,16 @@ class ComposedBus implements CoreBus {
 
   async request(to: string | Party, message: Message, options: { timeoutMs: number }): Promise<Delivery> {
     this.#assertOpen()
-    await this.#receiver.start() // replies come to the own inbox
-    await this.#expectOneConsumer()
     const party = this.#party(to)
+    const wire = this.#outgoing(party, message, { request: true })
+    if (!this.#sole.fresh) {
+      await this.#receiver.start() // replies come to the own inbox
+      await this.#sole.expect()
+    }
     const request = this.#requests.open(party, options.timeoutMs)
     const withdraw = new AbortController()
-    const sent = this.#send(
-      party,
-      message,
-      { request: true },
-      { signal: withdraw.signal, onNumbered: id => request.numbered(id) },
-    )
-    sent.catch((error: unknown) => request.fail(error instanceof Error ? error : new Error(String(error))))
+    const marks = { signal: withdraw.signal, onNumbered: (id: MessageId) => request.numbered(id) }
+    this.#sender.send(party, wire, marks).catch((error: unknown) => request.fail(asError(error)))
     try {
       return await request.reply
     } finally {
@@ -213,31 +211,26 @@ class ComposedBus implements CoreBus {
     return this.#send(to, message, { inReplyTo }, { ...options, permitted: true })
   }
 
+  /** n.b. nothing is awaited before the message has its place in the lane: the order of calls is the order of sending. */
   async #send(
     to: Party,
     message: Message,
-    marks: { request?: boolean; inReplyTo?: MessageId },
+    marks: OutgoingMarks,
     options: SendMessageOptions,
   ): Promise<SendResult> {
-    const { sealer, clock } = this.#parts
-    const { lifetimeSeconds } = sealer.recipient(to)
-    const limits = { nowMs: clock.now(), lifetimeSeconds, notAfterMs: sealer.notAfterMs }
-    return this.#sender.send(to, outgoing(message, limits, marks), options)
+    const wire = this.#outgoing(to, message, marks)
+    const sent = this.#sender.send(to, wire, options)
+    const { inbox } = this.#parts.sealer.recipient(to)
+    // Receipts come to the own inbox; a transient inbox wants one for every message.
+    if (options.until !== 'handled' && inbox !== 'transient') return sent
+    const [result] = await Promise.all([sent, this.#receiver.start()])
+    return result
   }
 
-  /** A reply could reach another process of this address. */
-  async #expectOneConsumer(): Promise<void> {
-    const nowMs = performance.now()
-    if (this.#consumers === undefined || nowMs - this.#consumers.atMs > CONSUMERS_FRESH_MS) {
-      this.#consumers = { count: await this.#parts.transport.consumers(), atMs: nowMs }
-    }
-    const { count } = this.#consumers
-    if (count === undefined || count <= 1) return
-    this.#consumers = undefined
-    throw new SealbusError(
-      'request-refused',
-      `request: ${count} consumers on the inbox of ${this.#parts.transport.address}: replies could reach another process; use an address of its own`,
-    )
+  #outgoing(to: Party, message: Message, marks: OutgoingMarks): WireMessage {
+    const { sealer, clock } = this.#parts
+    const { lifetimeSeconds } = sealer.recipient(to)
+    return outgoing(message, { nowMs: clock.now(), lifetimeSeconds, notAfterMs: sealer.notAfterMs }, marks)
   }
 
   async #stop(timeoutMs: number, graceMs: number, finish: boolean): Promise<Leftover> {
