@@ -1,5 +1,6 @@
 /** Many runs one after the other: each chosen fault so many times, with progress, stopped cleanly when asked. */
 
+import { loadavg } from 'node:os'
 import type { Random } from './random.js'
 import { allMet, type FaultReport, faultReports, type ScenarioResult } from './report.js'
 import { callRoll, type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
@@ -57,7 +58,7 @@ function line(
   tookMs: number,
 ): string {
   const head = `[${done}/${all}] fault ${scenario.id} run ${i}`
-  const took = `${Math.round(tookMs / 1000)} s`
+  const took = `${Math.round(tookMs / 1000)} s, load average ${(loadavg()[0] ?? 0).toFixed(1)}`
   if (run.error !== undefined) return `${head}: NO RESULT (${run.error}), ${took}`
   const { sent, resolved, handled, rejected } = run.totals
   const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}`

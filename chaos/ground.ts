@@ -1,6 +1,6 @@
 /** Where faults are run: a domain, its devices and a cluster; made for the purpose, or one that runs already. */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Cluster, openCluster, startCluster } from '../cluster/index.js'
@@ -19,6 +19,7 @@ import type { ClusterDriver } from './drivers/driver.js'
 import { localDriver } from './drivers/local.js'
 import type { Cast, Participant } from './plan.js'
 
+const ALL_LINES = 1_000_000
 const CENTRE = 'vpp-0001'
 const DECLARING = 'vpp-0002' // plants declare their own inboxes, hubs do not
 const HUBS = { steady: 4, quiet: 4, late: 1 } as const
@@ -31,7 +32,7 @@ export interface Ground {
   readonly broker: string
   /** For ledgers; removed in the end unless {@link Ground.keep} was called. */
   readonly folder: string
-  /** Leaves the ledgers. @returns where they are */
+  /** Leaves the ledgers, and the nodes' logs with them. @returns where they are */
   keep(): string
   /** Ends what was started for it, removes what was made for it. May be called twice. */
   close(): Promise<void>
@@ -96,6 +97,9 @@ async function groundOf(pki: Pki, cluster: Cluster, end: () => Promise<void>): P
       return folder
     },
     async close() {
+      if (kept)
+        for (const node of cluster.nodes)
+          writeFileSync(join(folder, `${node.name}.log`), node.logTail(ALL_LINES))
       await end()
       if (!kept) rmSync(folder, { recursive: true, force: true })
     },

@@ -1,5 +1,6 @@
 /** Runs a load: forks its processes, gives them their orders, waits for counts, collects their ledgers. */
 import { type ChildProcess, fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -58,6 +59,8 @@ export class Load {
     folder: string,
     launch: Launch = launchWorker,
   ): Promise<Load> {
+    const ownFile = join(folder, `${plan.run}-coordinator.jsonl`)
+    if (existsSync(ownFile)) throw new Error(`${ownFile} is there already: each run needs a name of its own`)
     const members = plan.processes.map(({ name }) => ({
       name,
       child: launch(name),
@@ -68,7 +71,7 @@ export class Load {
       exited: false,
       failure: undefined,
     }))
-    const load = new Load(members, join(folder, `${plan.run}-coordinator.jsonl`))
+    const load = new Load(members, ownFile)
     for (const [i, member] of members.entries()) {
       const process = plan.processes[i]
       if (process === undefined) continue

@@ -72,8 +72,13 @@ export function localDriver(cluster: Cluster): ClusterDriver {
       )
     },
     async heal() {
-      for (const name of nodes) await at(name).start()
-      for (const name of nodes) await order(name, 'rabbit_maintenance:revive()')
+      const revive = 'rabbit_maintenance:revive()'
+      for (const name of nodes) {
+        // n.b. in maintenance a node runs and does not listen: it would never seem started
+        if (at(name).pid !== undefined) await order(name, revive).catch(() => undefined)
+        await at(name).start()
+        await order(name, revive)
+      }
       await until(
         async () => whole(await cluster.runningNodes(), await queues(), nodes.length),
         'a whole cluster',
