@@ -1,7 +1,8 @@
 /** `sealbus pki …`: a thin shell over pki/. What it says about the work goes to stdout, everything else to stderr. */
 import { parseArgs } from 'node:util'
 import { asError } from '../src/errors.js'
-import { COMMANDS, OPTIONS, type PkiCommand, type Values } from './pki-commands.js'
+import { COMMANDS, type PkiCommand } from './pki-commands.js'
+import { OPTIONS } from './pki-options.js'
 
 const OVERVIEW = 'usage: sealbus pki COMMAND --dir D …'
 
@@ -34,7 +35,7 @@ async function runCommand(command: PkiCommand, argv: string[]): Promise<number> 
       `sealbus pki ${command.name}: expected ${countOf(least, most)}, got ${positionals.length}\n\n${helpOf(command)}`,
     )
   }
-  return command.run(values as Values, positionals)
+  return command.run(values, positionals)
 }
 
 function countOf(least: number, most: number): string {

@@ -58,16 +58,22 @@ const AUTHORITIES: Readonly<Record<AuthorityName, Row>> = {
   },
 }
 
-/** Makes all keys and certificates of a new domain below `dir`, which nobody sees yet. */
-export function createAuthorities(dir: string, domain: string, passphrase: string, nowMs: number): void {
+/** Makes all keys and certificates of a new domain below `dir`, which nobody sees yet. Returns them, open. */
+export function createAuthorities(
+  dir: string,
+  domain: string,
+  passphrase: string,
+  nowMs: number,
+): ReadonlyMap<AuthorityName, Issuer> {
   makeFolder(layoutOf(dir).ca)
-  const made = new Map<string, Issuer>()
+  const made = new Map<AuthorityName, Issuer>()
   for (const [name, row] of Object.entries(AUTHORITIES) as [AuthorityName, Row][]) {
-    const issuer = createAuthority(row, domain, nowMs, made.get(row.parent ?? ''))
+    const issuer = createAuthority(row, domain, nowMs, row.parent && made.get(row.parent))
     made.set(name, issuer)
     writeNew(join(dir, row.certificate), issuer.certificate.toString())
     writeNew(join(dir, row.key), encryptPrivateKey(issuer.key, passphrase), PRIVATE_FILE)
   }
+  return made
 }
 
 function createAuthority(row: Row, domain: string, nowMs: number, parent?: Issuer): Issuer {

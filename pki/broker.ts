@@ -3,6 +3,7 @@
  * one for each node.
  */
 import { X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { SealbusError } from '../src/errors.js'
 import { readAuthorityCertificate } from './authority.js'
@@ -69,7 +70,7 @@ function isGood(pki: Pki, path: string, hosts: readonly string[]): boolean {
   const certificate = new X509Certificate(pem)
   const root = readAuthorityCertificate(pki.layout.dir, 'brokerRoot')
   const names = (host: string): boolean =>
-    certificate.checkHost(host) !== undefined || certificate.checkIP(host) !== undefined
+    (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined
   return (
     Date.parse(certificate.validTo) - pki.now() > RENEW_BEFORE_MS &&
     certificate.verify(root.publicKey) &&

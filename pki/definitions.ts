@@ -119,7 +119,7 @@ function exchangeRow(name: string): Row {
   }
 }
 
-/** Arguments by inbox kind; whatever else there is comes by policy, since a changed argument is a 406. */
+/** Arguments by inbox kind, as a device would declare them itself; whatever else there is comes by policy. */
 const QUEUE: Readonly<Record<InboxKind, { durable: boolean; arguments: Row }>> = {
   quorum: {
     durable: true,
@@ -130,11 +130,11 @@ const QUEUE: Readonly<Record<InboxKind, { durable: boolean; arguments: Row }>> =
 }
 
 function queueRows({ name, inbox }: BrokerUser): Row[] {
-  const kept = inbox === 'transient' ? 'classic' : inbox // what is parked outlives a node
-  const inboxArguments = { ...QUEUE[inbox].arguments, 'x-single-active-consumer': true }
+  const single: Row = inbox === 'quorum' ? { 'x-single-active-consumer': true } : {}
+  const parked = QUEUE[inbox === 'transient' ? 'classic' : inbox] // what is parked outlives a node
   return [
-    queueRow(`inbox.${name}`, { ...QUEUE[inbox], arguments: inboxArguments }),
-    queueRow(`parked.${name}`, QUEUE[kept]),
+    queueRow(`inbox.${name}`, { ...QUEUE[inbox], arguments: { ...QUEUE[inbox].arguments, ...single } }),
+    queueRow(`parked.${name}`, parked),
   ]
 }
 

@@ -4,6 +4,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseCard } from '../src/crypto/card.js'
 import { SealbusError } from '../src/errors.js'
 import { readAuthorityCertificate } from './authority.js'
 import { issueFirstCard, issueNextCard } from './card.js'
@@ -23,7 +24,7 @@ import { DEVICE_FILES } from './layout.js'
 import type { Pki } from './pki.js'
 import { type DomainPolicy, type InboxKind, type Member, roleSettings, rulesOf } from './policy.js'
 import { PROFILES } from './profiles.js'
-import type { Device } from './registry.js'
+import { type Device, toDevice } from './registry.js'
 import { trustFile } from './trust-file.js'
 
 /** What to issue. */
@@ -56,29 +57,29 @@ export class DeviceWriter {
     }
   }
 
-  /** Makes the folder of a new device, complete or not at all; its cards come with the next delivery. */
-  issue(request: DeviceRequest): void {
+  /** Makes the folder of a new device, complete or not at all; the cards of others come with the next delivery. */
+  issue(request: DeviceRequest): Device {
     const { publicKey, privateKey } = generateIdentityKey()
     const certificate = this.#certify(request, publicKey, request.notBeforeMs)
-    buildFolder(join(this.#pki.layout.devices, request.name), this.#pki.layout.workshop, draft => {
-      writeNew(
-        join(draft, DEVICE_FILES.key),
-        privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    const signer = this.#signer(certificate, privateKey)
+    const { card, sealingKey } = issueFirstCard(signer, request.inbox, this.#pki.now())
+    const folder = join(this.#pki.layout.devices, request.name)
+    buildFolder(folder, this.#pki.layout.workshop, draft => {
+      for (const name of [DEVICE_FILES.sealing, DEVICE_FILES.cards]) makeFolder(join(draft, name))
+      const sealingFile = join(DEVICE_FILES.sealing, sealingKey.file)
+      writeAll(
+        draft,
+        { [DEVICE_FILES.key]: pemOf(privateKey), [sealingFile]: sealingKey.content },
         PRIVATE_FILE,
       )
-      writeNew(join(draft, DEVICE_FILES.certificate), certificate.toString())
-      const { card, sealingKey } = issueFirstCard(
-        this.#signer(certificate, privateKey),
-        request.inbox,
-        this.#pki.now(),
-      )
-      for (const folder of [DEVICE_FILES.sealing, DEVICE_FILES.cards]) makeFolder(join(draft, folder))
-      writeNew(join(draft, DEVICE_FILES.sealing, sealingKey.file), sealingKey.content, PRIVATE_FILE)
-      writeNew(join(draft, DEVICE_FILES.card), card)
-      for (const [file, content] of Object.entries(this.#alike)) writeNew(join(draft, file), content)
-      writeNew(join(draft, DEVICE_FILES.policy), this.#policyOf(request))
-      writeNew(join(draft, DEVICE_FILES.config), newConfig(this.#managed(request)))
+      writeAll(draft, { [DEVICE_FILES.certificate]: certificate.toString(), [DEVICE_FILES.card]: card })
+      writeAll(draft, this.#alike)
+      writeAll(draft, {
+        [DEVICE_FILES.policy]: this.#policyOf(request),
+        [DEVICE_FILES.config]: newConfig(this.#managed(request)),
+      })
     })
+    return toDevice(request.name, certificate, { ...parseCard(card), bytes: card }, folder, false)
   }
 
   /** A new certificate for the device's key, and a card that goes with it. */
@@ -128,6 +129,15 @@ export class DeviceWriter {
     const { declare } = roleSettings(this.#policy, role, this.#pki.layout.policy)
     return { address: name, brokers: this.#pki.settings.brokers, inbox: { kind: inbox, declare } }
   }
+}
+
+function writeAll(folder: string, files: Readonly<Record<string, string | Uint8Array>>, mode?: number): void {
+  for (const [file, content] of Object.entries(files)) writeNew(join(folder, file), content, mode)
+}
+
+/** PKCS#8 in PEM, not encrypted: its folder is the device's own. */
+function pemOf(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }) as string
 }
 
 /** @throws SealbusError `identity` where it was taken out of the folder */

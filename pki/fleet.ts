@@ -5,7 +5,7 @@
 import { SealbusError } from '../src/errors.js'
 import { deliver } from './delivery.js'
 import { DeviceWriter } from './device.js'
-import { checkAddress, checkRole, type FleetMember } from './names.js'
+import { checkFleet, type FleetMember } from './names.js'
 import type { Pki } from './pki.js'
 import { type DomainPolicy, type InboxKind, roleSettings } from './policy.js'
 import { type Device, findDevice, listDevices } from './registry.js'
@@ -41,10 +41,7 @@ export async function provision(
   members: readonly FleetMember[],
   options: ProvisionOptions = {},
 ): Promise<Provisioned> {
-  for (const { name, role } of members) {
-    checkAddress(name)
-    checkRole(role)
-  }
+  checkFleet(members)
   pki.authority('issuing') // a wrong passphrase is told before anything else
   return pki.exclusively(() => run(pki, members, options))
 }
@@ -72,16 +69,19 @@ function run(pki: Pki, members: readonly FleetMember[], options: ProvisionOption
   const isMissing = (device: Device | undefined): boolean =>
     device === undefined || (device.revoked && options.again === true)
   const missing = members.filter(({ name }) => isMissing(existing.get(name)))
-  issueAll(pki, policy, missing, options)
-  const devices = missing.length === 0 ? [...existing.values()] : listDevices(pki)
+  const made = issueAll(pki, policy, missing, options)
+  const devices = new Map([...existing.values(), ...made].map(device => [device.name, device]))
   const old = members.flatMap(({ name }) => existing.get(name) ?? []).filter(device => !isMissing(device))
   return {
-    issued: missing.map(({ name }) => name),
+    issued: made.map(({ name }) => name),
     present: old.filter(device => !device.revoked).map(device => device.name),
     revoked: old.filter(device => device.revoked).map(device => device.name),
-    filesChanged: deliver(pki, policy, devices),
+    filesChanged: deliver(pki, policy, [...devices.values()].sort(byName)),
   }
 }
+
+/** By code unit, as everywhere: the same devices give the same definitions. */
+const byName = (a: Device, b: Device): number => (a.name < b.name ? -1 : 1)
 
 function checkMember(pki: Pki, policy: DomainPolicy, { name, role }: FleetMember, before?: Device): void {
   roleSettings(policy, role, pki.layout.policy)
@@ -97,13 +97,14 @@ function issueAll(
   policy: DomainPolicy,
   missing: readonly FleetMember[],
   { inbox, onProgress }: ProvisionOptions,
-): void {
-  if (missing.length === 0) return
+): Device[] {
+  if (missing.length === 0) return []
   const writer = new DeviceWriter(pki, policy)
   const before = revokedBefore(readList(pki.layout.revocationList))
-  missing.forEach((member, i) => {
+  return missing.map((member, i) => {
     const kind = inbox ?? roleSettings(policy, member.role, pki.layout.policy).inbox
-    writer.issue({ ...member, inbox: kind, notBeforeMs: before(member.name) ?? 0 })
+    const device = writer.issue({ ...member, inbox: kind, notBeforeMs: before(member.name) ?? 0 })
     onProgress?.(i + 1, missing.length)
+    return device
   })
 }

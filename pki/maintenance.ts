@@ -11,7 +11,7 @@ import { deliver } from './delivery.js'
 import { DeviceWriter } from './device.js'
 import { writeIfDifferent } from './files.js'
 import { DEVICE_FILES } from './layout.js'
-import { checkBrokers, type Pki, saveSettings } from './pki.js'
+import { checkBrokers, type Pki } from './pki.js'
 import { type Device, findDevice, listDevices } from './registry.js'
 import { isAgeing, nextList, readList, signList, withRevoked } from './revocation-list.js'
 
@@ -120,7 +120,7 @@ function expectRenewable(device: Device): Device {
 export async function setBrokers(pki: Pki, urls: readonly string[]): Promise<number> {
   const brokers = checkBrokers(urls)
   return pki.exclusively(() => {
-    let changed = Number(saveSettings(pki.layout, { ...pki.settings, brokers }))
+    let changed = Number(pki.saveSettings({ ...pki.settings, brokers }))
     for (const { folder } of listDevices(pki)) {
       if (folder === undefined) continue
       changed += Number(

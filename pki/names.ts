@@ -62,7 +62,7 @@ export function numberedFleet(prefix: string, count: number, role: string): Flee
  * A fleet's list: the header `name,role`, then one device a line; empty lines and lines that start with `#` are left out.
  * @throws SealbusError `configuration` naming the line
  */
-export function parseFleetCsv(text: string): FleetMember[] {
+export function parseFleetCsv(text: string): readonly FleetMember[] {
   const rows = text
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
@@ -73,7 +73,7 @@ export function parseFleetCsv(text: string): FleetMember[] {
   if (at.name < 0 || at.role < 0) {
     throw new SealbusError('configuration', 'CSV: expected the columns name,role in the first line')
   }
-  return distinct(rows.map(row => member(row.cells[at.name] ?? '', row.cells[at.role] ?? '', row.number)))
+  return checkFleet(rows.map(row => member(row.cells[at.name] ?? '', row.cells[at.role] ?? '', row.number)))
 }
 
 function unquote(cell: string): string {
@@ -88,17 +88,15 @@ function member(name: string, role: string, line: number): FleetMember {
   }
 }
 
-function distinct(members: FleetMember[]): FleetMember[] {
+/** Good names and roles, each name once. @throws SealbusError `configuration` */
+export function checkFleet<T extends FleetMember>(members: readonly T[]): readonly T[] {
   const roles = new Map<string, string>()
   for (const { name, role } of members) {
-    const other = roles.get(name)
+    const other = roles.get(checkAddress(name))
     if (other !== undefined) {
-      throw new SealbusError(
-        'configuration',
-        `CSV: ${name} stands there twice (${other}, ${role}); keep one line`,
-      )
+      throw new SealbusError('configuration', `${name}: is in the list twice (${other}, ${role}); keep one`)
     }
-    roles.set(name, role)
+    roles.set(name, checkRole(role))
   }
   return members
 }

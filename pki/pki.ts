@@ -53,16 +53,26 @@ export interface InitOptions extends PkiOptions {
 /** An open domain. Made by {@link openPki} and {@link initPki}. */
 export class Pki {
   readonly layout: Layout
-  readonly settings: Settings
   readonly now: () => number
+  #settings: Settings
   readonly #passphrase: string | undefined
   readonly #authorities = new Map<AuthorityName, Issuer>()
 
   constructor(options: PkiOptions, settings: Settings) {
     this.layout = layoutOf(resolve(options.dir))
-    this.settings = settings
+    this.#settings = settings
     this.now = options.now ?? Date.now
     this.#passphrase = options.passphrase
+  }
+
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  /** Keeps the settings in D/pki.json; returns whether they differed. */
+  saveSettings(settings: Settings): boolean {
+    this.#settings = settings
+    return writeIfDifferent(this.layout.settings, json(settings))
   }
 
   get domain(): string {
@@ -192,9 +202,9 @@ function create(layout: Layout, settings: Settings, options: InitOptions, existe
 }
 
 function fill(draft: Layout, settings: Settings, { passphrase, now = Date.now }: InitOptions): void {
-  createAuthorities(draft.dir, settings.domain, passphrase, now())
+  const signer = createAuthorities(draft.dir, settings.domain, passphrase, now()).get('revocation')
+  if (signer === undefined) throw new Error('expected an authority for revocations')
   for (const folder of [draft.devices, draft.cards, draft.nodes]) makeFolder(folder)
-  const signer = openAuthority(draft.dir, 'revocation', passphrase)
   writeNew(draft.revocationList, signList(firstList(settings.domain, now()), signer))
   writeNew(draft.policy, json(DEFAULT_POLICY))
   writeNew(draft.definitions, definitions([]))
@@ -210,9 +220,4 @@ function publish(draft: string, layout: Layout): void {
     withFile(target, () => renameSync(join(draft, name), target))
   }
   withFile(layout.dir, () => sync(layout.dir))
-}
-
-/** Rewrites D/pki.json where a setting differs. */
-export function saveSettings(layout: Layout, settings: Settings): boolean {
-  return writeIfDifferent(layout.settings, json(settings))
 }

@@ -64,15 +64,25 @@ function read(pki: Pki, name: string, hasFolder: boolean, isRevoked: IsRevoked):
   )
   const certificate =
     folder === undefined ? leafOf(card.chain) : readCertificateFile(join(folder, DEVICE_FILES.certificate))
-  const notBeforeMs = Date.parse(certificate.validFrom)
+  return toDevice(name, certificate, card, folder, isRevoked(name, Date.parse(certificate.validFrom)))
+}
+
+/** A device from its certificate and its card. */
+export function toDevice(
+  name: string,
+  certificate: X509Certificate,
+  card: SignedCard & { readonly bytes: Uint8Array },
+  folder: string | undefined,
+  revoked: boolean,
+): Device {
   return {
     name,
     role: roleOf(certificate),
     inbox: card.inbox,
     certificate,
-    notBeforeMs,
+    notBeforeMs: Date.parse(certificate.validFrom),
     notAfterMs: Date.parse(certificate.validTo),
-    revoked: isRevoked(name, notBeforeMs),
+    revoked,
     card: card.bytes,
     cardCounter: card.counter,
     cardNotAfterMs: card.notAfterMs,
@@ -82,7 +92,8 @@ function read(pki: Pki, name: string, hasFolder: boolean, isRevoked: IsRevoked):
 
 function readCard(path: string): SignedCard & { bytes: Uint8Array } {
   const bytes = readIfThere(path)
-  if (bytes === undefined) throw new SealbusError('identity', `${path}: expected a card, found no file`)
+  if (bytes === undefined)
+    throw new SealbusError('identity', `${path}: expected a card, found no file; restore the device's folder`)
   try {
     return { ...parseCard(bytes), bytes }
   } catch (cause) {
