@@ -8,10 +8,8 @@ import { SealbusError } from '../errors.js'
 import { partyKey } from '../wire.js'
 import { type Backoff, backoff } from './backoff.js'
 import { type Entry, nextExpiry, rejectExpired } from './entry.js'
+import type { ReceiptOutcome } from './receipts.js'
 import type { SendingLane } from './sending-lane.js'
-
-/** What a receipt says of one message. */
-export type ReceiptOutcome = 'handled' | 'rejected' | 'expired' | 'parked'
 
 export interface ReceiptItem {
   /** 16 hex digits. */

@@ -64,11 +64,8 @@ describe('natural batching', () => {
     expect(sent.result).toBeUndefined()
     at(transport.flights, 0).answer('confirmed')
     await tick()
-    expect(sent.result).toEqual({
-      state: 'confirmed',
-      epoch: expect.stringMatching(/^[0-9a-f]{16}$/),
-      seq: 0,
-    })
+    expect(sent.result).toMatchObject({ state: 'confirmed', seq: 0 })
+    expect(sent.result?.epoch).toMatch(/^[0-9a-f]{16}$/)
   })
 
   it('keeps at most two envelopes of reports in flight; what is sent meanwhile shares the next', async () => {

@@ -184,9 +184,9 @@ export class FakeTransport implements Transport {
 
 let ids = 0
 
-export function fakeSealer(
-  recipient: Partial<Recipient> = {},
-): Sealer & { seals: number; fingerprint: string } {
+export type FakeSealer = Omit<Sealer, 'bodyLimit'> & { seals: number; fingerprint: string; bodyLimit: number }
+
+export function fakeSealer(recipient: Partial<Recipient> = {}): FakeSealer {
   const sealer = {
     seals: 0,
     fingerprint: 'f0',
@@ -228,15 +228,13 @@ export function wire(text: string, more: Partial<WireMessage> = {}): WireMessage
 
 export interface Rig {
   transport: FakeTransport
-  sealer: ReturnType<typeof fakeSealer>
+  sealer: FakeSealer
   outbox: Outbox
   sender: MessageSender
   events: { event: string; detail: object }[]
 }
 
-export function rig(
-  options: Partial<MessageSenderOptions> & { sealer?: ReturnType<typeof fakeSealer> } = {},
-): Rig {
+export function rig(options: Partial<MessageSenderOptions> & { sealer?: FakeSealer } = {}): Rig {
   const transport = new FakeTransport()
   const sealer = options.sealer ?? fakeSealer()
   const outbox = options.outbox ?? createMemoryOutbox()
