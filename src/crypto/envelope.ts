@@ -95,7 +95,8 @@ export function envelopeKey(secret: Uint8Array, envelopeId: Uint8Array): Uint8Ar
 /** What the signature binds together. */
 export interface Signed {
   readonly header: Uint8Array
-  readonly recipient: Party
+  /** {@link partyBytes} of the recipient. */
+  readonly recipient: Uint8Array
   readonly publicKeyHash: Uint8Array
   readonly certHash: Uint8Array
   readonly contentHash: Uint8Array
@@ -103,7 +104,7 @@ export interface Signed {
 
 /** The bytes that are signed. */
 export function signedBytes({ header, recipient, publicKeyHash, certHash, contentHash }: Signed): Uint8Array {
-  return concat(SIGNATURE_LABEL, header, partyBytes(recipient), publicKeyHash, certHash, contentHash)
+  return concat(SIGNATURE_LABEL, header, recipient, publicKeyHash, certHash, contentHash)
 }
 
 /** A header as both directions of the AEAD need it. */

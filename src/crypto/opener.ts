@@ -9,7 +9,7 @@ import { type Head, parseHead, parseMessages } from '../codec/content.js'
 import { asError } from '../errors.js'
 import { SKEW_MS, type WireMessage } from '../wire.js'
 import { type Bucket, createBucket } from './bucket.js'
-import { type Header, openEnvelope, parseHeader, sessionInfo, signedBytes } from './envelope.js'
+import { type Header, openEnvelope, parseHeader, partyBytes, sessionInfo, signedBytes } from './envelope.js'
 import { sha256 } from './kdf.js'
 import type { CardOffer, Certificate, Directory, Identity, SealingKey, Trust } from './peers.js'
 import { checkedBodyLimit } from './sealer.js'
@@ -44,6 +44,8 @@ export interface SessionOpener extends Opener {
 interface ReceiverSession extends Session {
   readonly keyIdHex: string
   readonly publicKeyHash: Uint8Array
+  /** Ourselves as bytes. */
+  readonly recipient: Uint8Array
 }
 
 /** What the AEAD has let pass. n.b. anyone can make it: cards are public. */
@@ -113,6 +115,7 @@ export function createOpener(options: OpenerOptions): SessionOpener {
       createdAtMs: nowMs,
       keyIdHex: toHex(key.keyId),
       publicKeyHash: sha256(key.publicKey),
+      recipient: partyBytes(identity.certificate),
     }
     const result = openIn(session, header, body, nowMs)
     if (result.ok || result.from !== undefined) sessions.keep(cacheKey, session)
@@ -169,7 +172,7 @@ export function createOpener(options: OpenerOptions): SessionOpener {
       return failure('revoked', `the certificate of ${certificate.address} is revoked`)
     const data = signedBytes({
       header: unverified.header.bytes,
-      recipient: identity.certificate,
+      recipient: unverified.session.recipient,
       publicKeyHash: unverified.session.publicKeyHash,
       certHash: certificate.hash,
       contentHash: unverified.contentHash,

@@ -10,6 +10,7 @@ import {
   ENVELOPE_RANDOM_BYTES,
   encodeHeader,
   headerBytes,
+  partyBytes,
   SEAL_BYTES,
   sealEnvelope,
   sessionInfo,
@@ -43,6 +44,8 @@ interface SenderSession extends Session {
   readonly keyId: Uint8Array
   readonly enc: Uint8Array
   readonly publicKeyHash: Uint8Array
+  /** The recipient as bytes. */
+  readonly recipient: Uint8Array
 }
 
 /** Creates the sender's half. @throws RangeError for a body limit out of range */
@@ -97,7 +100,8 @@ export function createSealer(options: SealerOptions): Sealer {
     if (made === undefined)
       throw new SealbusError('untrusted', `the sealing key of ${partyKey(card)} is a point of low order`)
     const keyId = keyIdOf(suite.id, publicKey)
-    return { ...made, card, suite, keyId, publicKeyHash: sha256(publicKey), createdAtMs: nowMs }
+    const [recipient, publicKeyHash] = [partyBytes(card), sha256(publicKey)]
+    return { ...made, card, suite, keyId, publicKeyHash, recipient, createdAtMs: nowMs }
   }
 
   /** The first key on the card that the floor allows and we have a suite for. */
@@ -116,20 +120,15 @@ export function createSealer(options: SealerOptions): Sealer {
     return introduce ? { chain: identity.certificate.chain, card: identity.card.bytes } : {}
   }
 
-  function sealIn(
-    session: SenderSession,
-    request: SealRequest,
-    certificate: Certificate,
-    content: Uint8Array,
-  ): SealedEnvelope {
-    const { suite, keyId, enc, secret, publicKeyHash } = session
+  function sealIn(session: SenderSession, certificate: Certificate, content: Uint8Array): SealedEnvelope {
+    const { suite, keyId, enc, secret, recipient, publicKeyHash } = session
     const contentHash = sha256(content)
     const envelopeId = syntheticEnvelopeId(secret, random(ENVELOPE_RANDOM_BYTES), contentHash)
     const bytes = encodeHeader({ suite, keyId, enc, envelopeId })
     const signature = identity.sign(
       signedBytes({
         header: bytes,
-        recipient: request.to,
+        recipient,
         publicKeyHash,
         certHash: certificate.hash,
         contentHash,
@@ -174,7 +173,7 @@ export function createSealer(options: SealerOptions): Sealer {
           `the envelope would have ${size} bytes, allowed are ${bodyLimit}: send less at once`,
         )
       }
-      return sealIn(session, request, certificate, content)
+      return sealIn(session, certificate, content)
     },
   }
 }

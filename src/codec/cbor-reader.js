@@ -1,0 +1,206 @@
+/**
+ * Reads foreign CBOR strictly: only what RFC 8949 §4.2.1 would have written is accepted. Refused: tags, floats, null and
+ * other simple values, indefinite lengths, integers and lengths that are not the shortest, integers beyond ±(2^53 − 1), map
+ * keys out of order or twice, keys that are neither integer nor text, invalid UTF-8, depth over 4, lengths beyond the end.
+ */
+import { isUtf8 } from 'node:buffer';
+import { CborError, MAX_DEPTH } from './cbor-value.js';
+const UNSIGNED = 0;
+const NEGATIVE = 1;
+const BYTES = 2;
+const TEXT = 3;
+const ARRAY = 4;
+const MAP = 5;
+const SIMPLE = 7;
+const NAMES = [
+    'unsigned',
+    'negative',
+    'byte string',
+    'text',
+    'array',
+    'map',
+    'tag',
+    'simple or float',
+];
+const SHORT_TEXT = 24;
+/** A cursor over one buffer, with one method for each kind of item. */
+export class CborReader {
+    #in;
+    #raw; // the same bytes: a Buffer's slices would be Buffers
+    #at = 0;
+    #argument = 0;
+    /** @param bytes - not copied; must not change while it is read */
+    constructor(bytes) {
+        this.#raw = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+        this.#in = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    /** Offset of the next item. */
+    get position() {
+        return this.#at;
+    }
+    get done() {
+        return this.#at === this.#in.length;
+    }
+    /** An integer from 0 to 2^53 − 1. */
+    unsigned() {
+        this.#expect(UNSIGNED);
+        return this.#argument;
+    }
+    /** A copy of a byte string. */
+    bytes() {
+        this.#expect(BYTES);
+        return this.#bytes();
+    }
+    text() {
+        this.#expect(TEXT);
+        return this.#text();
+    }
+    /** Head of an array: its length. */
+    array() {
+        this.#expect(ARRAY);
+        return this.#count(1);
+    }
+    /** Head of a map: how many pairs. n.b. the caller checks the order of keys. */
+    map() {
+        this.#expect(MAP);
+        return this.#count(2);
+    }
+    /** Any item. @param depth - that of the item itself */
+    value(depth = 1) {
+        if (depth > MAX_DEPTH)
+            throw new CborError(`expected a depth of at most ${MAX_DEPTH}`);
+        const major = this.#head();
+        switch (major) {
+            case UNSIGNED:
+                return this.#argument;
+            case NEGATIVE:
+                return this.#negative();
+            case BYTES:
+                return this.#bytes();
+            case TEXT:
+                return this.#text();
+            case ARRAY:
+                return this.#items(this.#count(1), depth + 1);
+            case MAP:
+                return this.#pairs(this.#count(2), depth + 1);
+            case SIMPLE:
+                return this.#boolean();
+            default:
+                throw new CborError('expected no tags');
+        }
+    }
+    #items(count, depth) {
+        const items = [];
+        for (let i = 0; i < count; i++)
+            items.push(this.value(depth));
+        return items;
+    }
+    #pairs(count, depth) {
+        const map = new Map();
+        let before;
+        for (let i = 0; i < count; i++) {
+            const from = this.#at;
+            const key = this.value(depth);
+            if (typeof key !== 'number' && typeof key !== 'string')
+                throw new CborError('expected keys of integer or text');
+            const encoded = this.#in.subarray(from, this.#at);
+            // RFC 8949 §4.2.1: strictly rising, which leaves no room for duplicates
+            if (before !== undefined && before.compare(encoded) >= 0)
+                throw new CborError('expected map keys once and in order');
+            before = encoded;
+            map.set(key, this.value(depth));
+        }
+        return map;
+    }
+    #negative() {
+        if (this.#argument === Number.MAX_SAFE_INTEGER)
+            throw new CborError('expected an integer within ±(2^53 − 1)');
+        return -1 - this.#argument;
+    }
+    #boolean() {
+        if (this.#argument !== 20 && this.#argument !== 21)
+            throw new CborError('expected no simple value but true and false');
+        return this.#argument === 21;
+    }
+    #bytes() {
+        const from = this.#take();
+        return this.#raw.slice(from, this.#at);
+    }
+    #text() {
+        const from = this.#take();
+        const to = this.#at;
+        if (to - from <= SHORT_TEXT) {
+            let text = '';
+            for (let i = from; i < to; i++) {
+                const byte = this.#in[i] ?? 0;
+                if (byte > 0x7f)
+                    return this.#utf8(from, to);
+                text += String.fromCharCode(byte);
+            }
+            return text;
+        }
+        return this.#utf8(from, to);
+    }
+    #utf8(from, to) {
+        const bytes = this.#in.subarray(from, to);
+        if (!isUtf8(bytes))
+            throw new CborError('expected valid UTF-8');
+        return bytes.toString('utf8');
+    }
+    /** Steps over `#argument` bytes; returns where they start. */
+    #take() {
+        const from = this.#at;
+        if (this.#argument > this.#in.length - from)
+            throw new CborError('expected a length within the input');
+        this.#at = from + this.#argument;
+        return from;
+    }
+    /** A number of items, each of `least` bytes or more: one that cannot fit is refused before anything is allocated. */
+    #count(least) {
+        if (this.#argument * least > this.#in.length - this.#at)
+            throw new CborError('expected a length within the input');
+        return this.#argument;
+    }
+    #expect(expected) {
+        const major = this.#head();
+        if (major !== expected)
+            throw new CborError(`expected ${NAMES[expected] ?? ''}, got ${NAMES[major] ?? ''}`);
+    }
+    /** Reads initial byte and argument, RFC 8949 §3; returns the major type. */
+    #head() {
+        const initial = this.#byte();
+        const major = initial >> 5;
+        const info = initial & 0x1f;
+        if (info < 24)
+            this.#argument = info;
+        else if (major === SIMPLE || info > 27)
+            throw new CborError('expected no floats, no indefinite lengths, no reserved values');
+        else
+            this.#argument = this.#long(info);
+        return major;
+    }
+    #long(info) {
+        const size = 1 << (info - 24);
+        if (size > this.#in.length - this.#at)
+            throw new CborError('expected more bytes');
+        const value = size === 8 ? this.#int64() : this.#in.readUIntBE(this.#at, size);
+        const least = size === 1 ? 24 : 2 ** (4 * size); // what fits in the next shorter form must use it
+        if (value < least)
+            throw new CborError('expected the shortest form of an integer');
+        this.#at += size;
+        return value;
+    }
+    #int64() {
+        const high = this.#in.readUInt32BE(this.#at);
+        if (high > 0x1fffff)
+            throw new CborError('expected an integer within ±(2^53 − 1)');
+        return high * 0x100000000 + this.#in.readUInt32BE(this.#at + 4);
+    }
+    #byte() {
+        const byte = this.#in[this.#at];
+        if (byte === undefined)
+            throw new CborError('expected more bytes');
+        this.#at++;
+        return byte;
+    }
+}
