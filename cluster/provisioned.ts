@@ -78,17 +78,36 @@ async function serverCertificate(dir: string, passphrase: () => Promise<string>)
   return await issueBrokerCertificate(openPki({ dir, passphrase: await passphrase() }), { name: CERTIFICATE })
 }
 
-/** An import adds and changes but deletes nobody, so a revoked device would keep its access. */
+/** An import adds and changes but deletes nobody, and a busy channel outlives its permissions; deleting the user cuts it. */
 async function deleteFormerUsers(
   cluster: Cluster,
   definitions: string,
   onProgress?: (line: string) => void,
 ): Promise<void> {
-  const { users = [] } = JSON.parse(readFileSync(definitions, 'utf8')) as { users?: { name: string }[] }
-  const wanted = new Set(users.map(user => user.name))
+  const { users = [], permissions = [] } = JSON.parse(readFileSync(definitions, 'utf8')) as Definitions
+  const cut = new Set(permissions.filter(mayNothing).map(row => row.user))
+  const wanted = new Set(users.map(user => user.name).filter(name => !cut.has(name)))
   for (const user of await cluster.users()) {
     if (wanted.has(user)) continue
     await cluster.deleteUser(user)
-    onProgress?.(`${user} is no longer in the definitions: deleted`)
+    onProgress?.(`${user} is revoked or no longer in the definitions: deleted, its connections are closed`)
   }
+}
+
+/** The part of a definitions file that says who gets in. */
+interface Definitions {
+  readonly users?: readonly { readonly name: string }[]
+  readonly permissions?: readonly Permission[]
+}
+
+interface Permission {
+  readonly user: string
+  readonly configure: string
+  readonly write: string
+  readonly read: string
+}
+
+/** A revoked device's row: expressions that match the empty name only. */
+function mayNothing({ configure, write, read }: Permission): boolean {
+  return [configure, write, read].every(expression => expression === '^$')
 }

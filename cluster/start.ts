@@ -171,6 +171,7 @@ async function launch(paths: ClusterPaths, state: ClusterState, options: Cluster
       progress(`${node.name} starts (process ${node.pid ?? 0}, port ${node.port})`)
     }),
   )
+  if (down.length > 0) progress('waiting until they have found each other; 10 to 30 seconds are usual')
   await Promise.all(
     down.map(async node => {
       await node.waitUntilReady()
