@@ -1,0 +1,91 @@
+/**
+ * What happens by the clock: messages expire, an envelope without an answer goes out on another channel, one without a
+ * receipt goes out again. One timer for all lanes, none while nothing is under way.
+ */
+import type { Transport } from '../transport/transport.js'
+import { Alarm } from './alarm.js'
+import type { AwaitingReceipts } from './awaiting-receipts.js'
+import type { Entry } from './entry.js'
+import type { Attempt, Route } from './route.js'
+import type { Routes } from './routes.js'
+import type { SendingLane } from './sending-lane.js'
+import { describe, type Settlement } from './settlement.js'
+import type { Troubles } from './troubles.js'
+
+export interface DeadlinesOptions {
+  readonly transport: Transport
+  readonly routes: Routes
+  readonly settlement: Settlement
+  readonly receipts: AwaitingReceipts
+  readonly troubles: Troubles
+  readonly now: () => number
+  readonly emit: (event: string, detail: object) => void
+  readonly active: ReadonlySet<SendingLane>
+  /** Publishes one envelope. */
+  readonly fly: (route: Route<SendingLane>, attempt: Attempt<SendingLane>) => void
+}
+
+/** No word on an envelope for so long, though its channel lives: a new channel for that lane. */
+export const STALLED_AFTER_MS = 30_000
+const RESEND_SOON_MS = 1000
+
+export class Deadlines {
+  readonly #options: DeadlinesOptions
+  readonly #alarm: Alarm
+
+  constructor(options: DeadlinesOptions) {
+    this.#options = options
+    this.#alarm = new Alarm(options.now, () => this.#tick())
+  }
+
+  /** Something expires then. */
+  by(atMs: number): void {
+    this.#alarm.by(atMs)
+  }
+
+  /** Nothing is under way in any lane. */
+  rest(): void {
+    if (this.#options.receipts.kept === 0) this.#alarm.clear()
+  }
+
+  close(): void {
+    this.#alarm.clear()
+  }
+
+  /** Everything that is due. */
+  #tick(): void {
+    const { settlement, receipts, now } = this.#options
+    const nowMs = now()
+    for (const lane of this.#options.active) {
+      if (lane.expiryMs <= nowMs) settlement.expire(lane, nowMs)
+      this.#checkStalled(lane, nowMs)
+    }
+    settlement.expireKept(nowMs)
+    for (const { lane, entry } of receipts.due(nowMs)) this.#resend(lane, entry, nowMs)
+    let next = receipts.nextMs()
+    for (const lane of this.#options.active) next = Math.min(next, lane.expiryMs, stalledMs(lane, nowMs))
+    if (Number.isFinite(next)) this.#alarm.by(next)
+  }
+
+  #checkStalled(lane: SendingLane, nowMs: number): void {
+    if (lane.state.kind === 'stopped' || stalledMs(lane, 0) > nowMs) return
+    if (this.#options.transport.status().state === 'ready') this.#options.troubles.stopLane(lane, 'stalled')
+  }
+
+  /** A copy of a confirmed envelope whose receipts are out. */
+  #resend(lane: SendingLane, entry: Entry, nowMs: number): void {
+    const { route } = lane
+    if (route === undefined) this.#options.routes.attach(lane, 'shared')
+    if (route !== undefined && lane.state.kind === 'flowing' && route.hasRoom(true, nowMs)) {
+      this.#options.fly(route, { lane, entry, atMs: nowMs })
+      this.#options.emit('resent', describe(entry))
+    } else this.#options.receipts.putOff(entry, nowMs + RESEND_SOON_MS)
+  }
+}
+
+/** When the lane's oldest envelope in flight will count as stalled; not in the past, since it was looked at just now. */
+function stalledMs(lane: SendingLane, nowMs: number): number {
+  const oldest = lane.oldestFlightMs
+  if (oldest === undefined || lane.state.kind === 'stopped') return Number.POSITIVE_INFINITY
+  return Math.max(oldest, nowMs - STALLED_AFTER_MS + RESEND_SOON_MS) + STALLED_AFTER_MS
+}
