@@ -3,10 +3,11 @@
  * constraint, no length and no usage, and accept an expired leaf. Pure: the time is given.
  */
 import type { X509Certificate } from 'node:crypto'
-import { equal } from '../bytes.js'
+import { concat, equal, toHex } from '../bytes.js'
 import { SealbusError } from '../errors.js'
 import { openCertificate, type ParsedCertificate, readCertificate } from './certificate.js'
 import { EXTENSION_OID } from './certificate-extensions.js'
+import { sha256 } from './kdf.js'
 
 /** Certificates of a chain, the root left out. */
 export const MAX_CHAIN_CERTIFICATES = 3
@@ -33,9 +34,15 @@ export function isWithin(path: Pick<Path, 'notBeforeMs' | 'notAfterMs'>, nowMs: 
   return path.notBeforeMs <= nowMs && nowMs <= path.notAfterMs
 }
 
+/** CA chains whose signatures were verified, by digest: thousands of leaves share one. n.b. one memory for one set of roots. */
+export type KnownAuthorities = Map<string, readonly ParsedCertificate[]>
+/** More CA chains than that are verified each time. */
+const MAX_KNOWN_AUTHORITIES = 64
+
 /**
  * Validates a chain up to one of the roots.
  * @param chain - DER, leaf first, root left out: 1..3 certificates, at most 4 KiB
+ * @param known - remembers verified CA chains between calls with the same roots
  * @throws SealbusError `untrusted`, its message naming the first rule that was broken
  */
 export function validatePath(
@@ -43,8 +50,9 @@ export function validatePath(
   roots: readonly ParsedCertificate[],
   profile: LeafProfile,
   nowMs: number,
+  known: KnownAuthorities = new Map(),
 ): Path {
-  const path = buildPath(chain, roots)
+  const path = buildPath(chain, roots, known)
   for (const certificate of path.certificates) {
     expectNoUnknownCritical(certificate)
     expectDates(certificate, nowMs)
@@ -56,18 +64,43 @@ export function validatePath(
 }
 
 /** Signatures first, by OpenSSL alone: unsigned bytes never reach our own reader. */
-function buildPath(chain: readonly Uint8Array[], roots: readonly ParsedCertificate[]): Path {
+function buildPath(
+  chain: readonly Uint8Array[],
+  roots: readonly ParsedCertificate[],
+  known: KnownAuthorities,
+): Path {
   expectSize(chain)
+  const [der = new Uint8Array(), ...above] = chain
+  const leaf = openCertificate(der)
+  const authorities = above.length === 0 ? [findRoot(leaf, roots)] : verifiedAuthorities(above, roots, known)
+  expectIssued(leaf, authorities[0]?.x509, 0)
+  return pathOf([readCertificate(leaf), ...authorities])
+}
+
+/** The CAs above a leaf, the root last. */
+function verifiedAuthorities(
+  chain: readonly Uint8Array[],
+  roots: readonly ParsedCertificate[],
+  known: KnownAuthorities,
+): readonly ParsedCertificate[] {
+  const digest = toHex(sha256(concat(...chain)))
+  const authorities = known.get(digest) ?? verifyAuthorities(chain, roots)
+  if (known.size < MAX_KNOWN_AUTHORITIES) known.set(digest, authorities)
+  return authorities
+}
+
+function verifyAuthorities(
+  chain: readonly Uint8Array[],
+  roots: readonly ParsedCertificate[],
+): readonly ParsedCertificate[] {
   const opened = chain.map(openCertificate)
-  const root = findRoot(opened, roots)
-  opened.forEach((subject, index) => {
-    const issuer = opened[index + 1]
-    if (issuer !== undefined) expectIssued(subject, issuer, index)
-  })
+  const root = findRoot(opened.at(-1), roots)
+  for (const [index, subject] of opened.slice(0, -1).entries())
+    expectIssued(subject, opened[index + 1], index + 1)
   const read = opened.map(readCertificate)
   if (read.some(certificate => equal(certificate.spkiSha256, root.spkiSha256)))
     throw refuse('chain: expected it without the root, leave the root out')
-  return pathOf([...read, root])
+  return [...read, root]
 }
 
 function pathOf(certificates: readonly ParsedCertificate[]): Path {
@@ -91,18 +124,14 @@ function expectSize(chain: readonly Uint8Array[]): void {
 }
 
 /** n.b. by key, never by name alone: another root may bear the same name. */
-function findRoot(
-  opened: readonly X509Certificate[],
-  roots: readonly ParsedCertificate[],
-): ParsedCertificate {
-  const last = opened.at(-1)
+function findRoot(last: X509Certificate | undefined, roots: readonly ParsedCertificate[]): ParsedCertificate {
   const root = roots.find(candidate => last?.checkIssued(candidate.x509) && verifies(last, candidate.x509))
   if (root === undefined) throw refuse('chain: expected it to end at a root of the trust file, it does not')
   return root
 }
 
-function expectIssued(subject: X509Certificate, issuer: X509Certificate, index: number): void {
-  if (!subject.checkIssued(issuer))
+function expectIssued(subject: X509Certificate, issuer: X509Certificate | undefined, index: number): void {
+  if (issuer === undefined || !subject.checkIssued(issuer))
     throw refuse(`chain: certificate ${index} does not name ${index + 1} as its issuer`)
   if (!verifies(subject, issuer)) throw refuse(`chain: the signature of certificate ${index} is wrong`)
 }

@@ -7,7 +7,7 @@ import { SealbusError } from '../errors.js'
 import { type ParsedCertificate, parseCertificate } from './certificate.js'
 import { sha256 } from './kdf.js'
 import { identityLeaf } from './leaf-profile.js'
-import { isWithin, type Path, validatePath } from './path.js'
+import { isWithin, type KnownAuthorities, type Path, validatePath } from './path.js'
 import type { Certificate, RevocationState, Trust } from './peers.js'
 import { type RevocationSubject, Revocations, revocationSubject, verifyRevocationList } from './revocation.js'
 import type { IssuerRule } from './trust-file.js'
@@ -57,6 +57,7 @@ class PathTrust implements KeptTrust {
   readonly #accepted = new Map<string, readonly Accepted[]>()
   /** Digest of a validated chain to its leaf's hash: saves validating the same bytes again. */
   readonly #hashes = new Map<string, Uint8Array>()
+  readonly #authorities: KnownAuthorities = new Map()
   readonly #subjects = new WeakMap<Certificate, RevocationSubject>()
   #revocations: { readonly bytes: Uint8Array; readonly list: Revocations } | undefined
 
@@ -73,7 +74,7 @@ class PathTrust implements KeptTrust {
   verify(chain: readonly Uint8Array[], nowMs: number): Certificate {
     const known = this.#known(chain)
     if (known !== undefined && isWithin(known, nowMs)) return known
-    return this.#remember(validatePath(chain, this.#roots, identityLeaf, nowMs), chain)
+    return this.#remember(this.#validate(chain, nowMs), chain)
   }
 
   find(certId: Uint8Array, nowMs: number): readonly Certificate[] {
@@ -106,6 +107,10 @@ class PathTrust implements KeptTrust {
 
   revocationList(): Uint8Array | undefined {
     return this.#revocations?.bytes.slice()
+  }
+
+  #validate(chain: readonly Uint8Array[], nowMs: number): Path {
+    return validatePath(chain, this.#roots, identityLeaf, nowMs, this.#authorities)
   }
 
   /** The very same bytes were validated before: only the dates are left to ask. */
@@ -183,7 +188,7 @@ class PathTrust implements KeptTrust {
   /** A certificate that another trust accepted is validated anew; where that fails there is no subject. */
   #subjectOf(certificate: Certificate, nowMs: number): RevocationSubject | undefined {
     try {
-      const path = validatePath(certificate.chain, this.#roots, identityLeaf, nowMs)
+      const path = this.#validate(certificate.chain, nowMs)
       return this.#accept(path, certificate.chain).subject
     } catch {
       return undefined

@@ -285,8 +285,13 @@ describe('config.json', () => {
   })
 
   it('may name no broker, no CA and memory only', async () => {
-    const { state: _state, serverCa: _ca, ...rest } = CONFIG
-    writeJson('config.json', { ...rest, brokers: [], seen: 'memory' })
+    writeJson('config.json', {
+      ...CONFIG,
+      state: undefined,
+      serverCa: undefined,
+      brokers: [],
+      seen: 'memory',
+    })
     const folder = await load()
     expect(folder.statePath).toBeUndefined()
     expect((await folder.tls()).ca).toBeUndefined()

@@ -96,6 +96,7 @@ describe('path validation', () => {
   })
 
   it.each<[string, () => readonly Uint8Array[], RegExp]>([
+    ['a CA without key usage', () => under({ keyUsage: null }), /keyCertSign/],
     ['a leaf without key usage', () => leaf({ keyUsage: null }), /digitalSignature/],
     ['a leaf without extended key usage', () => leaf({ extendedKeyUsage: null }), /clientAuth/],
     [

@@ -41,6 +41,7 @@ describe('trust', () => {
     const certificate = trust.verify([issue({}, ca).der, ca.der], NOW)
     expect(certificate.notAfterMs).toBe(NOW + DAY)
     expect(trust.find(certificate.hash.subarray(0, 8), NOW + DAY + 1000)).toHaveLength(0)
+    expect(() => trust.verify([issue({}, ca).der, ca.der], NOW + DAY + 1000)).toThrow(/expired/)
   })
 
   it('refuses an issuer outside its prefixes, outside its roles, and one that is not listed', () => {
