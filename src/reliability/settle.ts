@@ -137,8 +137,8 @@ export function describe(slot: Slot): { from: string; epoch: string; seq: number
 
 export function markOf(slot: Slot, mark: SeenMark['mark']): SeenMark {
   const { from, epoch, hash } = slot.envelope
-  const key = { domain: from.domain, address: from.address, epoch }
-  return { ...key, seq: slot.seq, mark, hash, createdAtMs: slot.message.createdAtMs }
+  const { domain, address } = from
+  return { domain, address, epoch, seq: slot.seq, mark, hash, createdAtMs: slot.message.createdAtMs }
 }
 
 /** Asked again after an await: flow analysis would remember the first answer. */

@@ -91,7 +91,7 @@ describe('the memory of an epoch', () => {
     fc.assert(
       fc.property(fc.array(step), fc.integer({ min: 0, max: 30 }), (steps, open) => {
         const epoch = fresh(open, 0)
-        for (const { seq, mark } of steps) epoch.use(seq, mark as 'handled', HASH, seq)
+        for (const { seq, mark } of steps) epoch.use(seq, mark, HASH, seq)
         const used = new Set(steps.map(({ seq }) => seq))
         const again = new EpochMemory(epoch.record())
         for (let seq = 0; seq <= 62; seq++) {

@@ -21,7 +21,9 @@ function scripted(answers: readonly (Confirmation | Error)[]) {
       open: true,
       publish: () => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)),
       closed: new Promise<undefined>(() => undefined),
-      release: () => void (released += 1),
+      release: () => {
+        released += 1
+      },
     })
   }
   return { transport: { channel }, kinds, released: () => released }
