@@ -86,25 +86,30 @@ function topicPermissionRows({ name, revoked }: BrokerUser): Row[] {
   }))
 }
 
+const BOUNDS: Row = { overflow: 'reject-publish', 'max-length-bytes': MAX_INBOX_BYTES }
+const DEAD_LETTERS: Row = { 'dead-letter-exchange': PARKED_EXCHANGE }
+const BALANCED: Row = { 'queue-leader-locator': 'balanced' }
+
+/**
+ * n.b. a policy with one key that a queue's kind does not know is not applied to that queue at all, and the next one
+ * is taken: so classic queues have a policy of their own, under those for quorum queues.
+ */
 const POLICIES: readonly Row[] = [
-  policyRow('inbox', {
-    overflow: 'reject-publish',
-    'max-length-bytes': MAX_INBOX_BYTES,
-    'delivery-limit': DELIVERY_LIMIT,
-    'dead-letter-exchange': PARKED_EXCHANGE,
+  policyRow('inbox', 'inbox', 1, {
+    ...BOUNDS,
+    ...DEAD_LETTERS,
+    ...BALANCED,
     'dead-letter-strategy': 'at-least-once', // n.b. with another overflow it silently becomes at-most-once
-    'queue-leader-locator': 'balanced',
+    'delivery-limit': DELIVERY_LIMIT,
   }),
-  policyRow('parked', {
-    overflow: 'reject-publish',
-    'max-length-bytes': MAX_INBOX_BYTES,
-    'queue-leader-locator': 'balanced',
-    // no delivery limit: without a dead-letter exchange it would drop
-  }),
+  policyRow('inbox-classic', 'inbox', 0, { ...BOUNDS, ...DEAD_LETTERS }),
+  // no delivery limit: without a dead-letter exchange it would drop
+  policyRow('parked', 'parked', 1, { ...BOUNDS, ...BALANCED }),
+  policyRow('parked-classic', 'parked', 0, BOUNDS),
 ]
 
-function policyRow(name: string, definition: Row): Row {
-  return { vhost: VHOST, name, pattern: `^${name}\\.`, 'apply-to': 'queues', definition, priority: 1 }
+function policyRow(name: string, queues: 'inbox' | 'parked', priority: number, definition: Row): Row {
+  return { vhost: VHOST, name, pattern: `^${queues}\\.`, 'apply-to': 'queues', definition, priority }
 }
 
 function exchangeRow(name: string): Row {
