@@ -17,7 +17,7 @@ Kills, drains and cuts a real cluster under load, and judges from ledgers what b
   --json     writes the results there, after each run
   --seed     the same seed draws the same nodes, bytes and times; printed at the start
   --cluster  folder of a running cluster (sealbus cluster up --pki D); default: one of its own, gone afterwards
-  --rate     messages a second in each lane, 5 to 200; default 40
+  --rate     messages a second in each lane, 5 to 200; default 25
   --keep     leaves the ledgers where they are, and says where
 
 Exit code 0: every promise kept within its bound. 1: not so, or a fault could not be injected. 2: wrong usage.`
@@ -64,7 +64,7 @@ function parse(args: string[]): Settings {
       json: { type: 'string' },
       seed: { type: 'string' },
       cluster: { type: 'string' },
-      rate: { type: 'string', default: '40' },
+      rate: { type: 'string', default: '25' },
       keep: { type: 'boolean', default: false },
     },
   })

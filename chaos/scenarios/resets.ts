@@ -27,13 +27,10 @@ export const resetFaults: readonly Scenario[] = [
       return allCut(stage, connections)
     },
   },
-  inPhases('10b', 'reset in the TLS or AMQP handshake', ['tls', 'amqp']),
-  inPhases('10c', 'reset in opening a channel', ['channel-open']),
-  {
-    ...inPhases('10d', 'reset in declaring', ['declare']),
-    groups: ['steady', 'declaring'], // who declares does so when its process starts
-  },
-  inPhases('10e', 'reset in starting to consume', ['consume']),
+  inPhases('10b', 'reset in the TLS or AMQP handshake', ['tls', 'amqp'], 4),
+  inPhases('10c', 'reset in opening a channel', ['channel-open'], 2),
+  declaring('10d', 'reset in declaring'),
+  inPhases('10e', 'reset in starting to consume', ['consume'], 2),
 ]
 
 /** What all of them have in common. */
@@ -54,69 +51,91 @@ function behindProxies(id: string, name: string): Omit<Scenario, 'inject'> {
   }
 }
 
-/** Every client's next connection that comes to one of the phases is cut in it, once. */
-function inPhases(id: string, name: string, phases: readonly Phase[]): Scenario {
+/** All connections are reset; as many new ones as there were are each cut in one of the phases, if they come to it. */
+function inPhases(id: string, name: string, phases: readonly Phase[], records: number): Scenario {
   return {
     ...behindProxies(id, name),
     async inject(stage) {
       const old = live(stage)
       if (old.length === 0) throw new Error('not injected: no connection goes through the proxies')
-      const cuts = new Cuts(phases, old.length, stage.random)
+      const cuts = new Cuts({ phases, records, connections: old.length, random: stage.random })
       for (const proxy of stage.proxies.all) proxy.onConnection = () => cuts.tap()
       stage.injected()
       for (const connection of old) connection.reset()
-      await cuts.first(BOUND_MS)
+      await cuts.first()
       stage.note(`reset ${old.length} connections; cutting new ones in ${phases.join(' or ')}`)
     },
   }
 }
 
-/** Cuts connections inside phases, as many as there were before. */
+/** Who declares does so when its process starts: one joins, and its first connection is cut in it. */
+function declaring(id: string, name: string): Scenario {
+  return {
+    ...behindProxies(id, name),
+    groups: ['steady', 'declaring'],
+    async inject(stage) {
+      // two queues and two bindings, each asked and answered
+      const cuts = new Cuts({ phases: ['declare'], records: 8, connections: 1, random: stage.random })
+      for (const proxy of stage.proxies.all) proxy.onConnection = () => cuts.tap()
+      stage.injected()
+      await cuts.first()
+      stage.note('cut the connection of one that declares')
+    },
+  }
+}
+
+interface CutsSetting {
+  readonly phases: readonly Phase[]
+  /** Each cut falls into one of the first so many records of its phase. */
+  readonly records: number
+  /** Only the first so many connections are cut: their next attempts get through. */
+  readonly connections: number
+  readonly random: Random
+}
+
+/** Cuts new connections inside phases, each at most once. */
 class Cuts {
-  readonly #phases: readonly Phase[]
-  readonly #random: Random
-  #left: number
+  readonly #setting: CutsSetting
+  #connections = 0
   #made = 0
 
-  constructor(phases: readonly Phase[], count: number, random: Random) {
-    this.#phases = phases
-    this.#left = count
-    this.#random = random
+  constructor(setting: CutsSetting) {
+    this.#setting = setting
   }
 
-  /** Watches one connection. */
-  tap(): Tap {
-    const phase = this.#random.pick(this.#phases)
+  /** Watches one connection, or none any more. */
+  tap(): Tap | undefined {
+    const { phases, records, connections, random } = this.#setting
+    if (this.#connections++ >= connections) return undefined
+    const phase = random.pick(phases)
     const readers = { up: new RecordReader(), down: new RecordReader() }
     const tracker = new PhaseTracker()
-    // the record of the phase to cut in: a request and its answer have a few each
-    let skip = this.#random.int(0, phase === 'tls' || phase === 'amqp' ? 3 : 1)
-    let done = false
+    let skip = random.int(0, records - 1)
     return (direction, chunk) => {
-      const records = readers[direction].read(chunk)
-      const hits = records.filter(record => tracker.record(direction, record) === phase)
-      const hit = hits[skip]
+      const hits = readers[direction]
+        .read(chunk)
+        .filter(record => tracker.record(direction, record) === phase)
+      const hit = skip >= 0 ? hits[skip] : undefined
       skip -= hits.length
-      if (hit === undefined || done || this.#left === 0) return undefined
-      done = true
-      this.#left--
+      if (hit === undefined) return undefined
       this.#made++
       return this.#byteOf(hit)
     }
   }
 
   /** Waits for the first cut. @throws Error when none came */
-  async first(limitMs: number): Promise<void> {
-    const deadline = performance.now() + limitMs
+  async first(): Promise<void> {
+    const deadline = performance.now() + OBSERVE_MS
     while (this.#made === 0) {
+      const { phases } = this.#setting
       if (performance.now() > deadline)
-        throw new Error(`not injected: no new connection came to ${this.#phases.join(' or ')}`)
+        throw new Error(`not injected: no new connection came to ${phases.join(' or ')}`)
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   }
 
   #byteOf(record: TlsRecord): number {
-    return record.start + this.#random.int(0, record.length + 4)
+    return record.start + this.#setting.random.int(0, record.length + 4)
   }
 }
 

@@ -43,12 +43,12 @@ const words = (violations: readonly { invariant: string; message: string }[]): s
 describe('the judge', () => {
   it('finds nothing in a flawless run, whatever its length and order of entries', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 60 }), fc.infiniteStream(fc.nat()), (count, keys) => {
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.array(fc.nat(), { minLength: 1 }), (count, keys) => {
         // the order across kinds is arbitrary: entries come from several files; handlings of a lane come from one
         const entries = flawless(count)
         const shuffled = entries
           .filter(({ kind }) => kind !== 'handled')
-          .map(entry => ({ entry, key: keys.next().value }))
+          .map((entry, i) => ({ entry, key: keys[i % keys.length] ?? 0 }))
           .sort((a, b) => a.key - b.key)
           .map(({ entry }) => entry)
         const all = [...shuffled, ...entries.filter(({ kind }) => kind === 'handled')]
