@@ -64,6 +64,11 @@ export class Link {
     return this.open ? this.#blocked : undefined
   }
 
+  /** Bytes that have come so far. */
+  get bytesRead(): number {
+    return this.#socket.bytesRead
+  }
+
   /** Calls back when `blocked` changes. */
   onBlocked(listener: () => void): void {
     this.#blockedListeners.push(listener)

@@ -16,6 +16,7 @@ const INDEX_HEADER = 'sealbus-index'
 interface Pending extends Deferred<Confirmation> {
   readonly messageId: string
   readonly routingKey: string
+  readonly writtenAt: number
   returned: boolean
 }
 
@@ -66,8 +67,9 @@ export class ConfirmingChannel implements PublishChannel {
     return this.#full && this.open
   }
 
-  get unconfirmed(): number {
-    return this.#pending.size
+  /** When the oldest unconfirmed publish was written (`performance.now()`). */
+  get oldest(): number | undefined {
+    return this.#pending.values().next().value?.writtenAt
   }
 
   /** One more user; {@link ConfirmingChannel.release} is its opposite. */
@@ -84,10 +86,11 @@ export class ConfirmingChannel implements PublishChannel {
     } catch (thrown) {
       return Promise.reject(channelFailure(thrown, 'publish')) // n.b. nothing was written: no delivery tag is used up
     }
-    const pending = {
+    const pending: Pending = {
       ...deferred<Confirmation>(),
       messageId: publication.messageId,
       routingKey: key,
+      writtenAt: performance.now(),
       returned: false,
     }
     this.#lastTag += 1

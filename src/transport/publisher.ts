@@ -11,6 +11,7 @@ import { ConfirmingChannel } from './publish-channel.js'
 import type { LastingLink } from './reconnect.js'
 import type { Names } from './topology.js'
 import type { ChannelKind, TransportEvent } from './transport.js'
+import { ConfirmWatchdog, everySecond } from './watchdog.js'
 
 /** Fresh channels that live at once; past that, the living in turn. */
 const MOST_FRESH = 16
@@ -37,11 +38,14 @@ export class Publisher {
   #backoff = new Backoff()
   #refusal: { readonly reason: SealbusError; readonly until: Promise<void>; over: boolean } | undefined
   #obstacle: Deferred<void> | undefined
+  #watchdog = new ConfirmWatchdog()
+  #unwatch: () => void
 
   constructor(lasting: LastingLink, names: Names, hooks: PublisherHooks) {
     this.#lasting = lasting
     this.#names = names
     this.#hooks = hooks
+    this.#unwatch = everySecond((now, onTime) => this.#watch(now, onTime))
   }
 
   /** The broker refused the exchange (403, 404), and no publish has been judged since. */
@@ -78,6 +82,7 @@ export class Publisher {
 
   /** Rejects everybody who waits. The connection is the transport's to close. */
   close(): void {
+    this.#unwatch()
     this.#stop.abort(new SealbusError('closed', 'the transport is closed'))
     this.wake()
   }
@@ -189,6 +194,14 @@ export class Publisher {
     this.#refusal = undefined
     this.#backoff.lost()
     this.#hooks.changed()
+  }
+
+  #watch(now: number, onTime: boolean): void {
+    const { state } = this.#lasting
+    const oldest = [...this.#live].map(channel => channel.oldest ?? Infinity)
+    const since = Math.min(...oldest)
+    const link = state.name === 'open' ? state.link : undefined
+    this.#watchdog.look(link, since === Infinity ? undefined : since, now, onTime)
   }
 
   #obstructed(): boolean {

@@ -162,7 +162,7 @@ describe('what a real broker refuses is a named state', () => {
     await expect(forged).rejects.toMatchObject({ code: 'unauthorised' })
     await neighbour.then(
       word => expect(word).toBe('confirmed'),
-      error => expect(error).toMatchObject({ code: 'connection-lost' }),
+      (error: unknown) => expect(error).toMatchObject({ code: 'connection-lost' }),
     )
     expect(sender.status()).toEqual({ state: 'ready' })
     expect(await publishSurely(sender, publication(harness, 'y'))).toBe('confirmed')
@@ -189,7 +189,7 @@ async function cutAfter(bytes: readonly number[]): Promise<{ url: string; close:
   const server = createServer(client => {
     let left = cuts.shift() ?? Infinity
     const upstream = connect(target, '127.0.0.1')
-    const reset = (): void => [client, upstream].forEach(each => each.resetAndDestroy())
+    const reset = (): unknown => [client, upstream].map(each => each.resetAndDestroy())
     for (const [from, to] of [[client, upstream] as const, [upstream, client] as const]) {
       sockets.add(from)
       from.on('error', () => to.destroy())
@@ -229,16 +229,16 @@ describe('a real connection that is cut', () => {
     const [receiver, sender] = [await started('vpp'), await started('tso')]
     const inbox = new Inbox()
     await receiver.consume(inbox.take, { prefetch: 100 })
-    let going = true
+    const killing = new AbortController()
     const killer = (async () => {
       for (let i = 0; i < 6; i++) {
         await new Promise(resolve => setTimeout(resolve, 500))
         await harness.killConnections()
       }
-      going = false
+      killing.abort()
     })()
     const sent: string[] = []
-    for (let i = 0; going; i++) {
+    for (let i = 0; !killing.signal.aborted; i++) {
       const text = String(i)
       if ((await publishSurely(sender, publication(harness, text))) === 'confirmed') sent.push(text)
     }

@@ -132,6 +132,12 @@ export class Session {
     return true
   }
 
+  /** FIN. */
+  end(): true {
+    this.socket.end()
+    return true
+  }
+
   /** RST instead of FIN. */
   reset(): true {
     this.socket.resetAndDestroy()

@@ -78,7 +78,7 @@ describe('a reset is outlived at every step', () => {
   })
 
   test.each(HANDSHAKE)('an orderly end at %s is outlived, too', async step => {
-    const made = transport((await broker(once(step, session => (session.socket.end(), true)))).url)
+    const made = transport((await broker(once(step, session => session.end()))).url)
     expect((await shared(made)).open).toBe(true)
   })
 })
@@ -96,6 +96,29 @@ describe('silence ends at a deadline', () => {
   test('silence at channel.open: another connection after 5 s', async () => {
     const made = transport((await broker(once('channel.open', () => true))).url)
     expect((await shared(made)).open).toBe(true)
+  })
+
+  test('a link that carries nothing any more is given up within 8 s of the publish', async () => {
+    const dead = new Set<Session>()
+    const server = await broker((_, session) => dead.has(session) || undefined)
+    const made = transport(server.url)
+    const channel = await shared(made)
+    for (const session of server.sessions) dead.add(session)
+    const startedAt = performance.now()
+    await expect(channel.publish(publication())).rejects.toMatchObject({ code: 'connection-lost' })
+    expect(performance.now() - startedAt).toBeGreaterThan(5_500)
+    expect(performance.now() - startedAt).toBeLessThan(8_500)
+    expect((await made.channel('shared')).open).toBe(true)
+  })
+
+  test('a late confirm on a link that answers costs no reconnect', async () => {
+    const server = await broker()
+    const made = transport(server.url)
+    const pending = (await shared(made)).publish(publication())
+    await new Promise(resolve => setTimeout(resolve, 9_000))
+    server.sessions[0]?.send(frames.ack(1, 1))
+    expect(await pending).toBe('confirmed')
+    expect(server.sessions).toHaveLength(1)
   })
 
   test('close() on a dead link ends within its deadline, with everything settled', async () => {
@@ -324,8 +347,8 @@ describe('options are checked at construction', () => {
   })
 
   test('amqps without a CA', () => {
-    const { tls: _, ...without } = good
-    expect(() => rabbitTransport(without)).toThrow('tls: expected')
+    const { brokers, address, inbox } = good
+    expect(() => rabbitTransport({ brokers, address, inbox })).toThrow('tls: expected')
   })
 
   test('a password in a URL is not repeated in the error', () => {
