@@ -49,7 +49,7 @@ export async function retry<R>(
 }
 
 /** False only for an error that says so itself. */
-export function isRetryable(error: Error): boolean {
+function isRetryable(error: Error): boolean {
   return (error as { retryable?: unknown }).retryable !== false
 }
 

@@ -8,9 +8,9 @@ import type { Entry, Flight } from './entry.js'
 import { type LanePriority, Ready } from './ready.js'
 
 /** Envelopes in flight on one channel at most. */
-export const ROUTE_WINDOW = 256
+const ROUTE_WINDOW = 256
 /** Of these, from lanes whose oldest envelope is unconfirmed for {@link SLOW_AFTER_MS}. */
-export const SLOW_WINDOW: number = ROUTE_WINDOW / 4
+const SLOW_WINDOW: number = ROUTE_WINDOW / 4
 export const SLOW_AFTER_MS = 1000
 
 export interface Attempt<Lane> extends Flight {

@@ -21,7 +21,7 @@ import { SendingLane } from './sending-lane.js'
 import { because, Settlement } from './settlement.js'
 
 /** Memory bound over all lanes unless configured. */
-export const DEFAULT_BUFFER: BufferBounds = { messages: 100_000, bytes: 64 * 1024 * 1024 }
+const DEFAULT_BUFFER: BufferBounds = { messages: 100_000, bytes: 64 * 1024 * 1024 }
 const DEFAULT_DRAIN_MS = 30_000
 
 export interface MessageSenderOptions {
