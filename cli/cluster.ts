@@ -9,6 +9,7 @@ import {
   ownPki,
   startProvisionedCluster,
 } from '../cluster/index.js'
+import { requireRabbitmq } from '../cluster/rabbitmq.js'
 import { readState } from '../cluster/state.js'
 import { readPassphrase } from '../pki/index.js'
 import { asError, isSealbusError } from '../src/errors.js'
@@ -84,6 +85,7 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 async function up(request: Request): Promise<number> {
+  requireRabbitmq() // before anything is made
   const started = Date.now()
   const before = readState(request.dir)
   let steps = 0

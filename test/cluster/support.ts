@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
-import { type Cluster, openCluster, startCluster, VHOST } from '../../cluster/index.js'
+import { type Cluster, openCluster, startCluster } from '../../cluster/index.js'
 import { isAlive } from '../../cluster/process.js'
 import { readState } from '../../cluster/state.js'
 import { type Authority, makeAuthority, makeLeaf } from './certificates.js'
@@ -88,8 +88,6 @@ export function withCluster(options: TestClusterOptions = {}): () => TestCluster
     return running
   }
 }
-
-export { VHOST }
 
 function makeCertificates(folder: string, users: readonly TestUser[]) {
   const identities = makeAuthority(folder, 'identity-root')
