@@ -51,13 +51,13 @@ const table = async (...args: string[]): Promise<string[][]> => {
 
 /** Opens the inbox of a device with its own certificate, and closes it again. */
 async function comeIn(name: string): Promise<string> {
-  const { config, tls } = await loadIdentityFolder(join(pki.layout.devices, name))
-  const material = await tls()
+  const loaded = await loadIdentityFolder(join(pki.layout.devices, name))
+  const material = await loaded.tls()
   const transport = rabbitTransport({
     brokers: cluster.urls,
     address: name,
     tls: () => Promise.resolve({ ...material, ca: material.ca ?? '' }),
-    inbox: config.inbox,
+    inbox: loaded.config.inbox,
     connectTimeoutMs: 5_000,
   })
   try {

@@ -169,10 +169,13 @@ describe('a full disk', () => {
   /** From the n-th file on, nothing fits. */
   function fillDiskAfter(files: number): void {
     let left = files
-    fs.writeFileSync = ((...args: Parameters<typeof write>) => {
-      if (left-- > 0) return write(...args)
+    fs.writeFileSync = (...args: Parameters<typeof write>) => {
+      if (left-- > 0) {
+        write(...args)
+        return
+      }
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
-    }) as typeof write
+    }
     syncBuiltinESMExports()
   }
 
