@@ -143,7 +143,8 @@ class Maker {
 
   /** Seals by hand, step by step as docs/PROTOCOL.md has it. */
   make(parts: Partial<Parts> = {}): { body: Uint8Array; steps: Record<string, string> } {
-    const { certificate, sign } = (parts.signer ?? this.#alice).identity
+    const { identity } = parts.signer ?? this.#alice
+    const { certificate } = identity
     const { content = this.content([this.message()]), change = same, certHash = certificate.hash } = parts
     const bob = this.#bob.identity.certificate
     const suite = suiteOf(1)
@@ -156,7 +157,7 @@ class Maker {
     const header = encodeHeader({ suite, keyId: this.#bob.key.keyId, enc: session.enc, envelopeId })
     const recipient = partyBytes(parts.signedFor ?? bob)
     const signed = signedBytes({ header, recipient, publicKeyHash: sha256(this.#bob.key.publicKey), certHash, contentHash })
-    const signature = change(sign(signed))
+    const signature = change(identity.sign(signed))
     const okm = envelopeKey(session.secret, envelopeId)
     const body = sealEnvelope(session.secret, { bytes: header, envelopeId }, signature, content)
     const steps = { ephemeralPrivateKey: this.#seed, enc: session.enc, info, secret: session.secret, random, contentHash, envelopeId, header, signed, signature, content }
