@@ -1,4 +1,5 @@
 /** What a handler gets, built in this one place: payload, dates, authenticated sender, signal, reply. */
+import { inspect } from 'node:util'
 import type { Delivery, HeaderValue, Message, Party, Sender, SendOptions, SendResult } from './bus.js'
 import type { MessageId, WireMessage } from './wire.js'
 
@@ -86,7 +87,7 @@ export class ReceivedMessage implements Delivery {
     return { type, contentType, createdAt, expiresAt, bytes: this.payload.length, from: this.from }
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](): object {
+  [inspect.custom](): object {
     return { ...this.toJSON(), class: 'Delivery' }
   }
 }

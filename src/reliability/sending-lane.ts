@@ -54,7 +54,7 @@ export class SendingLane {
   /** The highest floor in a confirmed envelope. */
   announcedFloor = 0
   /** Nothing here expires before this, ms. */
-  expiryMs = Number.POSITIVE_INFINITY
+  expiryMs: number = Number.POSITIVE_INFINITY
 
   constructor(
     to: Party,
