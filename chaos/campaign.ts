@@ -20,9 +20,7 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
   const { scenarios, repeat, setting } = campaign
   const { signal } = setting
   const results: { scenario: Scenario; runs: RunResult[] }[] = []
-  const interruption = new Promise<undefined>(resolve =>
-    signal.addEventListener('abort', () => resolve(undefined)),
-  )
+  const interruption = interrupted(signal)
   let done = 0
   await Promise.race([callRoll(setting), interruption])
   for (const scenario of scenarios) {
@@ -45,6 +43,14 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
   return { reports, met: done === scenarios.length * repeat && allMet(reports) }
 }
 
+/** Resolves when the signal has fired. */
+function interrupted(signal: AbortSignal): Promise<undefined> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve(undefined)
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
+}
+
 function reportsOf(results: readonly ScenarioResult[]): FaultReport[] {
   return faultReports(results.filter(({ runs }) => runs.length > 0))
 }
@@ -60,8 +66,8 @@ function line(
   const head = `[${done}/${all}] fault ${scenario.id} run ${i}`
   const took = `${Math.round(tookMs / 1000)} s, load average ${(loadavg()[0] ?? 0).toFixed(1)}`
   if (run.error !== undefined) return `${head}: NO RESULT (${run.error}), ${took}`
-  const { sent, resolved, handled, rejected } = run.totals
-  const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}`
+  const { sent, resolved, handled, rejected, nacked } = run.totals
+  const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}${nacked > 0 ? `, lanes nacked ${nacked}` : ''}`
   const broken = run.violations.length === 0 ? '' : `\n    ${run.violations.slice(0, 10).join('\n    ')}`
   return `${head}: gap ${run.gapMs ?? '?'} of ${scenario.boundMs} ms, ${counts}, violations ${run.violations.length}, ${took}${broken}`
 }

@@ -5,7 +5,7 @@ import { type Ledger, nowMs } from './ledger.js'
 import { type Group, type LanePlan, SETTLE_GRACE_MS } from './plan.js'
 
 /** Events that say in which named place a message ended. */
-const PLACES: ReadonlySet<string> = new Set(['parked', 'expired', 'returned', 'rejected', 'late', 'conflict'])
+const PLACES: ReadonlySet<string> = new Set(['parked', 'expired', 'returned'])
 
 /** Numbers of one lane so far: progress for people, and for waiting. */
 export interface LaneCount {

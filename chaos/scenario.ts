@@ -82,6 +82,18 @@ const FLOWING = { messages: 20, limitMs: 30_000 }
 const FIRST_WITHIN_MS = 400
 const GROWTH_LIMIT_BYTES: number = 256 * 2 ** 20
 
+/** Counts of one run, for people. */
+export interface Totals {
+  readonly sent: number
+  readonly resolved: number
+  readonly rejected: number
+  readonly handled: number
+  /** How often a lane met a queue without leader, or full: the nack trap. */
+  readonly nacked: number
+}
+
+const NOTHING: Totals = { sent: 0, resolved: 0, rejected: 0, handled: 0, nacked: 0 }
+
 /** What became of one run. */
 export interface RunResult {
   readonly violations: readonly string[]
@@ -89,12 +101,7 @@ export interface RunResult {
   readonly gapMs?: number
   /** The run could not be made. */
   readonly error?: string
-  readonly totals: {
-    readonly sent: number
-    readonly resolved: number
-    readonly rejected: number
-    readonly handled: number
-  }
+  readonly totals: Totals
 }
 
 /**
@@ -122,7 +129,7 @@ export async function runOnce(
     return await new Run(scenario, setting, run, random, proxies).make()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    return { violations: [], error: message, totals: { sent: 0, resolved: 0, rejected: 0, handled: 0 } }
+    return { violations: [], error: message, totals: NOTHING }
   } finally {
     await proxies.close()
   }
@@ -219,8 +226,14 @@ class Run {
   }
 }
 
-function totalsOf(entries: readonly Entry[]): RunResult['totals'] {
-  const totals = { sent: 0, resolved: 0, rejected: 0, handled: 0 }
-  for (const { kind } of entries) if (kind in totals) totals[kind as keyof typeof totals]++
-  return totals
+function totalsOf(entries: readonly Entry[]): Totals {
+  const count = (kind: Entry['kind'], name?: string): number =>
+    entries.filter(entry => entry.kind === kind && (entry.kind !== 'event' || entry.name === name)).length
+  return {
+    sent: count('sent'),
+    resolved: count('resolved'),
+    rejected: count('rejected'),
+    handled: count('handled'),
+    nacked: count('event', 'lane-stopped'),
+  }
 }

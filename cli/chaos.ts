@@ -124,7 +124,8 @@ async function attack(
       onResult: reports => save(settings.json, reports),
     })
     save(settings.json, reports)
-    return say(`\n${renderTable(reports)}\n\nseed ${settings.seed}`, met ? EXIT.met : EXIT.notMet)
+    if (reports.length > 0) note(`\n${renderTable(reports)}`)
+    return say(`\nseed ${settings.seed}`, met ? EXIT.met : EXIT.notMet)
   } finally {
     if (settings.keep) note(`ledgers are in ${ground.keep()}`)
     await ground.close()

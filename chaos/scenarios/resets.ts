@@ -2,6 +2,7 @@
  * Fault 10: the network resets connections at a random byte, while they work and in each step of setting up.
  * Proxies stand before all nodes. For the steps, what lives is reset, and the next attempts are cut inside the step.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Phase, PhaseTracker } from '../phases.js'
 import type { Direction, ProxyConnection, Tap } from '../proxy.js'
 import type { Random } from '../random.js'
@@ -10,6 +11,7 @@ import type { Scenario, Stage } from '../scenario.js'
 
 const BOUND_MS = 2_000
 const OBSERVE_MS = 6_000
+const SETTLED_MS = 2_000 // by then everybody has tried again
 const ANY_BYTE_WITHIN = 3_000 // of one direction, about a second of load
 const STEADY_DIRECTIONS: readonly Direction[] = ['up', 'down']
 
@@ -63,7 +65,8 @@ function inPhases(id: string, name: string, phases: readonly Phase[], records: n
       stage.injected()
       for (const connection of old) connection.reset()
       await cuts.first()
-      stage.note(`reset ${old.length} connections; cutting new ones in ${phases.join(' or ')}`)
+      await pause(SETTLED_MS)
+      stage.note(`reset ${old.length} connections, cut ${cuts.made} new ones in ${phases.join(' or ')}`)
     },
   }
 }
@@ -97,7 +100,8 @@ interface CutsSetting {
 class Cuts {
   readonly #setting: CutsSetting
   #connections = 0
-  #made = 0
+  /** Cuts so far. */
+  made = 0
 
   constructor(setting: CutsSetting) {
     this.#setting = setting
@@ -118,7 +122,7 @@ class Cuts {
       const hit = skip >= 0 ? hits[skip] : undefined
       skip -= hits.length
       if (hit === undefined) return undefined
-      this.#made++
+      this.made++
       return this.#byteOf(hit)
     }
   }
@@ -126,11 +130,11 @@ class Cuts {
   /** Waits for the first cut. @throws Error when none came */
   async first(): Promise<void> {
     const deadline = performance.now() + OBSERVE_MS
-    while (this.#made === 0) {
+    while (this.made === 0) {
       const { phases } = this.#setting
       if (performance.now() > deadline)
         throw new Error(`not injected: no new connection came to ${phases.join(' or ')}`)
-      await new Promise(resolve => setTimeout(resolve, 20))
+      await pause(20)
     }
   }
 

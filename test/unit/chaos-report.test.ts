@@ -3,7 +3,7 @@ import { allMet, faultReports, renderTable, type ScenarioResult } from '../../ch
 import type { RunResult } from '../../chaos/scenario.js'
 import { scenarios, selectScenarios } from '../../chaos/scenarios/index.js'
 
-const totals = { sent: 0, resolved: 0, rejected: 0, handled: 0 }
+const totals = { sent: 0, resolved: 0, rejected: 0, handled: 0, nacked: 0 }
 const run = (gapMs: number, ...violations: string[]): RunResult => ({ gapMs, violations, totals })
 const failed: RunResult = { violations: [], error: 'not injected: no leader', totals }
 const result = (id: string, boundMs: number, ...runs: RunResult[]): ScenarioResult => ({
