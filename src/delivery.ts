@@ -1,5 +1,4 @@
 /** What a handler gets, built in this one place: payload, dates, authenticated sender, signal, reply. */
-import { inspect } from 'node:util'
 import type { Delivery, HeaderValue, Message, Party, Sender, SendOptions, SendResult } from './bus.js'
 import type { MessageId, WireMessage } from './wire.js'
 
@@ -20,6 +19,9 @@ export interface DeliveryParts {
   readonly expiresAtMs: number
   readonly reply: ReplyFunction
 }
+
+/** What `util.inspect` and `console.log` ask for. */
+const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
 
 const decoder = new TextDecoder('utf-8', { fatal: false })
 
@@ -87,7 +89,7 @@ export class ReceivedMessage implements Delivery {
     return { type, contentType, createdAt, expiresAt, bytes: this.payload.length, from: this.from }
   }
 
-  [inspect.custom](): object {
+  [INSPECT](): object {
     return { ...this.toJSON(), class: 'Delivery' }
   }
 }
