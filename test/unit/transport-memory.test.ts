@@ -89,6 +89,17 @@ describe('the broker in memory misbehaves on request', () => {
     expect(second.texts).toEqual(['1', '2', '3'])
   })
 
+  test('requeued bodies go back to their places, whatever the order of requeuing', async () => {
+    const [, receiver, sender] = await pair()
+    const inbox = new Inbox(false)
+    await receiver.consume(inbox.take, { prefetch: 3 })
+    for (const text of ['1', '2', '3']) await publishSurely(sender, publication(harness, text))
+    await inbox.until(() => inbox.deliveries.length === 3)
+    for (const delivery of [...inbox.deliveries]) delivery.requeue()
+    await inbox.until(() => inbox.deliveries.length === 6)
+    expect(inbox.texts.slice(3)).toEqual(['1', '2', '3'])
+  })
+
   test('a deleted inbox returns what is sent to it until its owner has it again', async () => {
     const [own, receiver, sender] = await pair()
     own.deleteInbox('vpp')

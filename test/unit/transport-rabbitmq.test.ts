@@ -224,10 +224,14 @@ describe('confirms match by channel and delivery tag', () => {
         once('basic.publish', session => session.send(frames.connectionClose(code, 'on purpose'))),
       )
       const made = transport(server.url)
+      const events: string[] = []
+      made.onEvent(event => events.push(event.name))
       const channel = await shared(made)
-      await expect(channel.publish(publication())).rejects.toMatchObject({ code: 'connection-lost' })
+      const expected = { code: 'connection-lost', message: expect.stringContaining('on purpose') as unknown }
+      await expect(channel.publish(publication())).rejects.toMatchObject(expected)
       expect((await made.channel('shared')).open).toBe(true)
       expect(made.status()).toEqual({ state: 'ready' })
+      expect(events).not.toContain('channel-failed') // n.b. nobody was given the dead link meanwhile
     },
   )
 
