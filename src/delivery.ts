@@ -21,7 +21,7 @@ export interface DeliveryParts {
 }
 
 /** What `util.inspect` and `console.log` ask for. */
-const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 const decoder = new TextDecoder('utf-8', { fatal: false })
 
@@ -89,7 +89,10 @@ export class ReceivedMessage implements Delivery {
     return { type, contentType, createdAt, expiresAt, bytes: this.payload.length, from: this.from }
   }
 
-  [INSPECT](): object {
-    return { ...this.toJSON(), class: 'Delivery' }
+  static {
+    const value = function (this: ReceivedMessage): object {
+      return { ...this.toJSON(), class: 'Delivery' }
+    }
+    Object.defineProperty(this.prototype, INSPECT, { value })
   }
 }
