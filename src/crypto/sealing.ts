@@ -41,7 +41,7 @@ export interface Sealer {
   readonly bodyLimit: number
   /**
    * The recipient as its newest accepted card says.
-   * @throws SealbusError `unknown-recipient`, `recipient-expired`, `untrusted`
+   * @throws SealbusError `unknown-recipient`, `recipient-expired`, `untrusted`, `revocation-stale`
    */
   recipient(to: Party): Recipient
   /** Bytes that one message adds to an envelope, exactly or slightly more: for filling batches. */
@@ -50,7 +50,7 @@ export interface Sealer {
   overhead(introduce: boolean): number
   /**
    * Seals and signs one envelope. Synchronous: the order of calls is the order of numbers.
-   * @throws SealbusError as {@link Sealer.recipient}; `payload-too-large`; `random-failed`
+   * @throws SealbusError as {@link Sealer.recipient}; `payload-too-large`; `invalid-message`; `certificate-expires`; `random-failed`
    */
   seal(request: SealRequest): SealedEnvelope
 }

@@ -272,6 +272,13 @@ describe('3. forwarding and substitution', () => {
     )
   })
 
+  it('a second certificate over the same key does not inherit what was signed under the first', () => {
+    const { alice, bob } = world()
+    const twin: Certificate = { ...alice.identity.certificate, role: 'tso', hash: randomBytes(32) }
+    const trust: Trust = { ...bare(bob.trust), find: () => [twin] }
+    expect(reasonOf(bob.opener({ trust }).open(alice.sealer().seal(request(bob)).body))).toBe('bad-signature')
+  })
+
   it('s replaced by n − s is the same message: it still opens, and identifies nothing', () => {
     const { alice, bob } = world()
     const sign = (data: Uint8Array): Uint8Array => malleate(alice.identity.sign(data))
