@@ -52,11 +52,6 @@ export class InboxConsumer implements TransportConsumer {
     return this.#refusal
   }
 
-  /** The generation that delivers now. */
-  get generation(): Generation | undefined {
-    return this.#generation
-  }
-
   /** n.b. closes the channel: a cancel first would let the next worker run ahead of what is unacknowledged. */
   async stop(): Promise<void> {
     this.#stop.abort(new SealbusError('closed', 'the consumer was stopped'))
@@ -69,12 +64,6 @@ export class InboxConsumer implements TransportConsumer {
     if (singleActive(this.#setup.kind) || this.#generation?.alive !== true) return false
     this.#generation.consume(this.#setup.names.inbox, count).catch(() => undefined) // n.b. a refusal kills the generation
     return true
-  }
-
-  /** Gives up the living generation; the next one is built. */
-  rebuild(reason: string): void {
-    this.#setup.event({ name: 'consumer-rebuilt', detail: { reason } })
-    void this.#generation?.end()
   }
 
   async #run(): Promise<void> {

@@ -27,9 +27,6 @@ export class Generation {
   #death: Deferred<Error | undefined> = deferred()
   #alive = true
   #reason: Error | undefined
-  #unacknowledged = 0
-  #credit = 0
-  #delivered = 0
 
   constructor(opened: LinkChannel<Channel>, events: GenerationEvents) {
     this.id = ++lastId
@@ -43,23 +40,12 @@ export class Generation {
     return this.#alive && this.#opened.open
   }
 
-  /** How many more bodies the broker may hand out. */
-  get credit(): number {
-    return this.#credit - this.#unacknowledged
-  }
-
-  /** Bodies delivered so far. */
-  get delivered(): number {
-    return this.#delivered
-  }
-
   /** One consumer on this channel with `prefetch` credit of its own. */
   async consume(queue: string, prefetch: number): Promise<void> {
     const { channel } = this.#opened
     const qos = channel.prefetch(prefetch, false) // n.b. quorum queues know no global prefetch
     const consuming = channel.consume(queue, message => this.#take(message))
     await this.#opened.ask(Promise.all([qos, consuming]))
-    this.#credit += prefetch
   }
 
   /** Closes the channel; resolves when it is closed, or its link destroyed. */
@@ -85,10 +71,7 @@ export class Generation {
   }
 
   #settle(settle: () => void): boolean {
-    if (this.alive && this.#written(settle)) {
-      this.#unacknowledged -= 1
-      return true
-    }
+    if (this.alive && this.#written(settle)) return true
     this.#events.stale(this.id)
     return false
   }
@@ -106,8 +89,6 @@ export class Generation {
   #take(message: ConsumeMessage | null): void {
     if (message === null) this.#cancelled()
     if (message === null || !this.#alive) return
-    this.#unacknowledged += 1
-    this.#delivered += 1
     this.#events.deliver(message, this)
   }
 
