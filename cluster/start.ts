@@ -300,6 +300,10 @@ function keepLogs(paths: ClusterPaths, state: ClusterState): void {
 }
 
 function endWithProcess(paths: ClusterPaths, state: ClusterState): void {
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    // A signal that nobody handles ends the process without its exit event.
+    if (process.listenerCount(name) === 0) process.once(name, () => process.exit(1))
+  }
   process.once('exit', () => {
     const pidFiles = [...state.nodes.map(node => nodePaths(paths, node).pid), paths.epmdPid]
     for (const id of pidFiles.map(livingProcess)) {

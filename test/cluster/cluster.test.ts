@@ -210,7 +210,7 @@ test('starting a cluster that runs changes nothing', async () => {
 })
 
 test('a second cluster lives side by side, and its end leaves no process and no data', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sealbus-second-'))
+  const folder = mkdtempSync(join(tmpdir(), 'sealbus-cluster-second-'))
   const root = makeAuthority(folder, 'root')
   const server = makeLeaf(root, 'localhost', 'serverAuth', 'subjectAltName=IP:127.0.0.1')
   const tls = { clientCaFile: root.cert, certFile: server.cert, keyFile: server.key }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Cluster, startProvisionedCluster } from '../../cluster/index.js'
 import { initPki, type Pki, provision, revoke } from '../../pki/index.js'
 
-const folder = mkdtempSync(join(tmpdir(), 'sealbus-provisioned-'))
+const folder = mkdtempSync(join(tmpdir(), 'sealbus-cluster-provisioned-'))
 const dir = join(folder, 'pki')
 let pki: Pki
 let cluster: Cluster
