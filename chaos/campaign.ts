@@ -69,5 +69,5 @@ function line(
   const { sent, resolved, handled, rejected, nacked } = run.totals
   const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}${nacked > 0 ? `, lanes nacked ${nacked}` : ''}`
   const broken = run.violations.length === 0 ? '' : `\n    ${run.violations.slice(0, 10).join('\n    ')}`
-  return `${head}: gap ${run.gapMs ?? '?'} of ${scenario.boundMs} ms, ${counts}, violations ${run.violations.length}, ${took}${broken}`
+  return `${head}: gap ${run.gapMs ?? '?'} of ${scenario.boundMs} ms (the load itself stood still for up to ${run.stallMs ?? 0} ms), ${counts}, violations ${run.violations.length}, ${took}${broken}`
 }

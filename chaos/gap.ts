@@ -49,6 +49,25 @@ export function laneGaps(entries: readonly Entry[], window: Window): LaneGap[] {
   return gaps.sort((a, b) => gapMs(b) - gapMs(a))
 }
 
+/**
+ * How long the load itself stood still, ms: the longest stretch in which a lane sent nothing, though its timer was due.
+ * Sending waits for nothing, so this is the machine's doing, and gaps of the same size say nothing about the bus.
+ */
+export function longestStall(entries: readonly Entry[], window: Window): number {
+  const sends = new Map<LaneName, number[]>()
+  for (const entry of entries) {
+    if (entry.kind !== 'sent') continue
+    const times = sends.get(entry.lane)
+    if (times === undefined) sends.set(entry.lane, [entry.t])
+    else times.push(entry.t)
+  }
+  const stalls = [...sends.values()].map(times => {
+    const from = Math.max(window.from, times[0] ?? window.from)
+    return longestSilence(times, { ...window, from }).ms
+  })
+  return Math.max(0, ...stalls)
+}
+
 /** The worse of a lane's two series, ms. */
 export function gapMs(gap: LaneGap): number {
   return Math.max(gap.confirmMs, gap.deliveryMs)

@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClusterDriver } from './drivers/driver.js'
-import { gapMs, laneGaps } from './gap.js'
+import { gapMs, laneGaps, longestStall } from './gap.js'
 import { judge } from './invariants.js'
 import { type Entry, nowMs } from './ledger.js'
 import { type Launch, Load, launchWorker } from './load.js'
@@ -99,6 +99,8 @@ export interface RunResult {
   readonly violations: readonly string[]
   /** Worst lane; undefined when the run has no result. */
   readonly gapMs?: number
+  /** How long the load itself stood still: below this a gap says nothing. */
+  readonly stallMs?: number
   /** The run could not be made. */
   readonly error?: string
   readonly totals: Totals
@@ -210,6 +212,7 @@ class Run {
     return {
       violations: violations.map(({ invariant, message }) => `${invariant} ${message}`),
       gapMs: Math.round(worst),
+      stallMs: Math.round(longestStall(entries, window)),
       totals: totalsOf(entries),
     }
   }

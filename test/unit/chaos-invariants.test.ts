@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { laneGaps } from '../../chaos/gap.js'
+import { laneGaps, longestStall } from '../../chaos/gap.js'
 import {
   backInTime,
   inOrder,
@@ -177,6 +177,13 @@ describe('the gap', () => {
       handled(1, 595),
     ]
     expect(laneGaps(entries, window)[0]).toMatchObject({ deliveryMs: 495 })
+  })
+
+  it('tells how long the load itself stood still, whatever the bus did', () => {
+    const entries = [0, 90, 150, 360, 590].map((t, n) => sent(n, t))
+    expect(longestStall(entries, window)).toBe(230)
+    expect(longestStall([...entries, ...[0, 595].map((t, n) => sent(n, t, 'b>a'))], window)).toBe(495)
+    expect(longestStall([], window)).toBe(0)
   })
 
   it('puts the worst lane first', () => {
