@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import type { Bus, Logger } from './bus.js'
 import { type CoreBus, startBus } from './bus-core.js'
+import { equal } from './bytes.js'
 import { type Clock, createClock } from './clock.js'
 import { createOpener, type SessionOpener } from './crypto/opener.js'
 import { createSealer } from './crypto/sealer.js'
@@ -16,7 +17,9 @@ import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
 import { createFileSeen } from './reliability/file-seen.js'
 import { createMemoryOutbox } from './reliability/memory-outbox.js'
 import { createMemorySeen } from './reliability/memory-seen.js'
+import { CARD_TYPE } from './reliability/receipts.js'
 import type { SeenStore } from './reliability/seen.js'
+import { rotate } from './rotation.js'
 import { keepCard, learntCards, makeStateFolder } from './state-folder.js'
 import { rabbitTransport } from './transport/rabbitmq.js'
 import type { Transport } from './transport/transport.js'
@@ -53,6 +56,8 @@ export interface ConnectOptions extends SecureOptions {
 }
 
 const RELOAD_MS = 30_000
+/** A card that was not fetched within a day rides on the next envelope anyway. */
+const CARD_TTL_S: number = 24 * 3_600
 
 /**
  * Connects to the brokers; resolves with the first usable connection.
@@ -80,7 +85,7 @@ export async function connectOver(
   if (state !== undefined) await recallCards(folder, state, clock, events.emit)
   const { sealer, opener } = sealing(options, folder, clock, events.emit)
   const transport = await makeTransport(folder, state)
-  const upkeep = new Upkeep(folder, opener, events.emit)
+  const upkeep = new Upkeep(folder, opener, clock, events.emit)
   const bus = await startBus(
     {
       ...{
@@ -175,18 +180,25 @@ async function recallCards(folder: LoadedFolder, state: string, clock: Clock, em
   })
 }
 
-/** Reads the folder again now and then, so that renewals take effect while the process runs. */
+/**
+ * Reads the folder again now and then, so that renewals take effect while the process runs; renews one's own card and
+ * destroys sealing keys when it is time; tells a new card to everybody whose card we have.
+ */
 class Upkeep {
   readonly #folder: LoadedFolder
   readonly #opener: SessionOpener
+  readonly #clock: Clock
   readonly #emit: Emit
+  #announced: Uint8Array
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
 
-  constructor(folder: LoadedFolder, opener: SessionOpener, emit: Emit) {
+  constructor(folder: LoadedFolder, opener: SessionOpener, clock: Clock, emit: Emit) {
     this.#folder = folder
     this.#opener = opener
+    this.#clock = clock
     this.#emit = emit
+    this.#announced = folder.identity.card.bytes
   }
 
   start(bus: CoreBus, everyMs: number): void {
@@ -207,10 +219,23 @@ class Upkeep {
   async #round(bus: CoreBus): Promise<void> {
     try {
       await this.#folder.reload()
+      const { renewed, destroyed } = await rotate(this.#folder, this.#clock.now())
+      if (renewed !== undefined) this.#emit('card-renewed', { keyId: renewed })
+      for (const keyId of destroyed) this.#emit('key-destroyed', { keyId })
       this.#opener.endSessions()
+      this.#announce(bus)
       bus.recheck()
     } catch (error) {
       this.#emit('reload-failed', { reason: asError(error).message, alarm: true })
+    }
+  }
+
+  #announce(bus: CoreBus): void {
+    const { bytes, address } = this.#folder.identity.card
+    if (equal(bytes, this.#announced)) return
+    this.#announced = bytes
+    for (const peer of this.#folder.directory.cards()) {
+      if (peer.address !== address) bus.sendSystem(peer, CARD_TYPE, bytes, CARD_TTL_S)
     }
   }
 }

@@ -227,3 +227,54 @@ describe('the plain bus', () => {
     expect(message.from).toBeUndefined()
   })
 })
+
+describe('the life of a card', () => {
+  it('is told to peers by the process that renewed it, and they seal to the new key', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sealbus-cards-'))
+    try {
+      const past = Date.now() - 16 * 24 * 3_600_000
+      const { pki } = await initPki({
+        dir: folder,
+        domain: 'field',
+        passphrase: 'for tests only',
+        now: () => past,
+      })
+      await provision(pki, [
+        { name: 'vpp-0001', role: 'vpp' },
+        { name: 'heh-0001', role: 'heh' },
+      ])
+      const broker = new MemoryBroker()
+      const start = async (name: string): Promise<Bus> => {
+        const transport = memoryTransport(broker, name)
+        const bus = await connect({
+          identity: join(folder, 'devices', name),
+          transport,
+          seen: 'memory',
+          reloadMs: 1_000,
+        })
+        open.push(bus)
+        return bus
+      }
+      const [vpp, hub] = [await start('vpp-0001'), await start('heh-0001')]
+      const events: string[] = []
+      vpp.on('*', event => events.push((event as { event: string }).event))
+      const box = inbox()
+      await vpp.consume(box.handler)
+      await hub.consume(() => undefined)
+      const renewed = new Promise(resolve => vpp.on('card-renewed', resolve))
+      const { keyId } = (await renewed) as { keyId: string }
+      await new Promise(resolve => setTimeout(resolve, 200))
+      const headers: string[] = []
+      broker.observe(({ to, body }) => {
+        if (to === 'vpp-0001') headers.push(Buffer.from(body.subarray(2, 10)).toString('hex'))
+      })
+      await hub.send('vpp-0001', { type: 'report', payload: 'to the new key' })
+      await box.count(1)
+      expect(headers).toContain(keyId)
+      expect(events).not.toContain('not-opened')
+    } finally {
+      await Promise.all(open.splice(0).map(bus => bus.close()))
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+})
