@@ -93,6 +93,6 @@ export class ReceivedMessage implements Delivery {
     const value = function (this: ReceivedMessage): object {
       return { ...this.toJSON(), class: 'Delivery' }
     }
-    Object.defineProperty(this.prototype, INSPECT, { value })
+    Object.defineProperty(ReceivedMessage.prototype, INSPECT, { value })
   }
 }

@@ -106,5 +106,9 @@ export interface PolicyCheck {
    * The rule that allows it, or undefined: not allowed.
    * `maxAgeMs`: refuse older messages of this type, whatever their ttl.
    */
-  permit(from: Party & { role: string }, to: Party & { role: string }, type: string): { maxAgeMs?: number } | undefined
+  permit(
+    from: Party & { role: string },
+    to: Party & { role: string },
+    type: string,
+  ): { maxAgeMs?: number } | undefined
 }
