@@ -1,0 +1,208 @@
+"""Who may speak: chains, cards and the revocation list of the sealbus protocol. Written from docs/PROTOCOL.md."""
+import hashlib
+import re
+from datetime import datetime, timezone
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
+
+import cbor
+
+AHEAD_S = 120  # how far another clock may be ahead
+MAX_TTL_S = 604_800
+
+
+class Refused(Exception):
+    """args[0] is the reason, in the words of "Order of opening"."""
+
+
+def need(condition, reason):
+    if not condition:
+        raise Refused(reason)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def lp(data):
+    return bytes([len(data)]) + data
+
+
+# --- Signatures: r(32) ‖ s(32) ---
+
+
+def sign(private_key, data):
+    r, s = utils.decode_dss_signature(private_key.sign(data, ec.ECDSA(SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def verifies(certificate, signature, data):
+    if len(signature) != 64:
+        return False
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    try:  # r and s outside 1..n − 1 do not verify
+        certificate.public_key().verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+# --- Trust: X.509 chains ---
+
+
+def cert_hash(certificate):
+    return sha256(certificate.tbs_certificate_bytes)
+
+
+def spki_hash(certificate):
+    return sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def parse_chain(ders):
+    need(isinstance(ders, list) and 1 <= len(ders) <= 3 and all(type(der) is bytes for der in ders), "malformed")
+    need(sum(map(len, ders)) <= 4096, "malformed")
+    try:
+        return [x509.load_der_x509_certificate(der) for der in ders]
+    except ValueError:
+        raise Refused("malformed") from None
+
+
+def extension(certificate, kind):
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def text_of(certificate, oid):
+    values = certificate.subject.get_attributes_for_oid(oid)
+    return values[0].value if len(values) == 1 else ""
+
+
+class Trust:
+    """What trust.json says. issuers: as there; roots: certificates; signers: hashes in hex."""
+
+    known_extensions = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+
+    def __init__(self, domain, suites, roots, issuers, signers):
+        self.domain, self.suites, self.roots, self.issuers, self.signers = domain, suites, roots, issuers, signers
+
+    def identify(self, chain, now_s):
+        """(domain, address, role) of a chain that is accepted now."""
+        try:
+            issuer = self.check_issuers(chain, now_s)[1]
+            self.check_leaf(chain[0])
+        except ValueError:  # of the certificate parser
+            raise Refused("untrusted-certificate") from None
+        address, role = text_of(chain[0], NameOID.COMMON_NAME), text_of(chain[0], NameOID.ORGANIZATIONAL_UNIT_NAME)
+        need(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", address), "untrusted-certificate")
+        need(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", role), "untrusted-certificate")
+        for entry in self.issuers:
+            allowed = role in entry["roles"] or "*" in entry["roles"]
+            if entry["spkiSha256"] == spki_hash(issuer).hex() and allowed and address.startswith(tuple(entry["prefixes"])):
+                return entry["domain"], address, role
+        raise Refused("untrusted-certificate")
+
+    def check_issuers(self, chain, now_s):
+        """The chain with its root."""
+        for root in self.roots:
+            path = [*chain, root]
+            if all(signed_by(*pair) for pair in zip(path, path[1:])):
+                break
+        else:
+            raise Refused("untrusted-certificate")
+        now = datetime.utcfromtimestamp(now_s)
+        for depth, certificate in enumerate(path):
+            need(certificate.not_valid_before <= now <= certificate.not_valid_after, "untrusted-certificate")
+            for ext in certificate.extensions:
+                need(not ext.critical or isinstance(ext.value, self.known_extensions), "untrusted-certificate")
+            if depth > 0:
+                basic, usage = extension(certificate, x509.BasicConstraints), extension(certificate, x509.KeyUsage)
+                need(basic and basic.ca and usage and usage.key_cert_sign, "untrusted-certificate")
+                need(basic.path_length is None or depth - 1 <= basic.path_length, "untrusted-certificate")
+                extended = extension(certificate, x509.ExtendedKeyUsage)
+                need(extended is None or ExtendedKeyUsageOID.CLIENT_AUTH in extended, "untrusted-certificate")
+        return path
+
+    @staticmethod
+    def check_leaf(leaf):
+        basic, usage = extension(leaf, x509.BasicConstraints), extension(leaf, x509.KeyUsage)
+        extended = extension(leaf, x509.ExtendedKeyUsage) or ()
+        forbidden = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+        need(not (basic and basic.ca) and usage and usage.digital_signature, "untrusted-certificate")
+        need(ExtendedKeyUsageOID.CLIENT_AUTH in extended, "untrusted-certificate")
+        need(not any(usage in extended for usage in forbidden), "untrusted-certificate")
+
+
+def signed_by(certificate, issuer):
+    keys = certificate.public_key(), issuer.public_key()
+    if not all(isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1" for key in keys):
+        return False
+    if certificate.issuer != issuer.subject or certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        return False
+    try:
+        keys[1].verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+# --- Cards and revocation lists: [body, signature, chain] ---
+
+
+def signed_list(data, label, max_bytes):
+    """(body, chain) of a card or a revocation list that its own leaf has signed."""
+    try:
+        need(len(data) <= max_bytes, "malformed")
+        outer = cbor.one(data)
+        need(type(outer) is list and len(outer) == 3 and type(outer[0]) is bytes and type(outer[1]) is bytes, "malformed")
+        body, chain = cbor.one(outer[0]), parse_chain(outer[2])
+    except cbor.Malformed:
+        raise Refused("malformed") from None
+    need(type(body) is dict and verifies(chain[0], outer[1], lp(label) + outer[0]), "bad-signature")
+    return body, chain
+
+
+class Card:
+    """A party's sealing keys. @raises Refused"""
+
+    def __init__(self, data, trust, now_s):
+        body, self.chain = signed_list(data, b"sealbus-v1 card", 8192)
+        need(list(body) == list(range(1, 10)), "malformed")
+        self.domain, self.address, self.counter, not_before, self.not_after, keys, self.limit_s, fingerprint, _ = body.values()
+        numbers = (self.counter, not_before, self.not_after, self.limit_s, body[9])
+        need(all(type(n) is int and n >= 0 for n in numbers) and 1 <= self.limit_s <= MAX_TTL_S and body[9] <= 2, "malformed")
+        need(type(keys) is list and 1 <= len(keys) <= 8 and all(is_key(key) for key in keys), "malformed")
+        need(trust.identify(self.chain, now_s)[:2] == (self.domain, self.address), "untrusted-certificate")
+        need(cert_hash(self.chain[0]) == fingerprint, "untrusted-certificate")
+        need(not_before < self.not_after <= self.chain[0].not_valid_after.replace(tzinfo=timezone.utc).timestamp(), "malformed")
+        need(max(self.counter / 1000, not_before) <= now_s + AHEAD_S, "clock-ahead")
+        self.public_key = next((pk for suite, pk in keys if suite == 1 and suite in trust.suites), None)
+
+
+def is_key(key):
+    return type(key) is list and len(key) == 2 and type(key[0]) is int and type(key[1]) is bytes
+
+
+class RevocationList:
+    def __init__(self, data, trust, now_s):
+        body, chain = signed_list(data, b"sealbus-v1 revocation-list", 1 << 24)
+        need(list(body) == list(range(1, 7)) and body[1] == trust.domain, "malformed")
+        need(spki_hash(chain[0]).hex() in trust.signers, "untrusted-certificate")
+        trust.check_issuers(chain, now_s)
+        self.stale_at_s = body[3] + body[4]
+        self.serials = {(spki, int.from_bytes(serial, "big")) for spki, serial in body[5]}
+        self.issued_before_s = dict(body[6])
+
+    def check(self, path, address, now_s):
+        """path: a chain and its root."""
+        pairs = ((spki_hash(issuer), certificate.serial_number) for certificate, issuer in zip(path, path[1:]))
+        need(not any(pair in self.serials for pair in pairs), "revoked")
+        issued_s = path[0].not_valid_before.replace(tzinfo=timezone.utc).timestamp()
+        need(issued_s >= self.issued_before_s.get(address, 0), "revoked")
+        need(now_s <= self.stale_at_s, "stale-revocation")

@@ -1,0 +1,150 @@
+/** A client in another language, written from docs/PROTOCOL.md, and sealbus, on one real cluster with one PKI. */
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import amqp, { type ConfirmChannel } from 'amqplib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, startProvisionedCluster } from '../../cluster/index.js'
+import { initPki, provision, setBrokers } from '../../pki/index.js'
+import type { Bus, Delivery } from '../../src/bus.js'
+import { connect } from '../../src/index.js'
+import { python } from '../support/python.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'sealbus-python-'))
+const dir = join(folder, 'pki')
+const device = (name: string): string => join(dir, 'devices', name)
+const NOBODY = 'amqps://localhost:1' // nothing listens there
+let cluster: Cluster
+let vpp: Bus
+let handle: (message: Delivery) => unknown = () => undefined
+
+beforeAll(async () => {
+  const passphrase = randomBytes(16).toString('hex')
+  const { pki } = await initPki({ dir, domain: 'field', passphrase })
+  await provision(pki, [
+    { name: 'vpp-0001', role: 'vpp' },
+    { name: 'heh-0001', role: 'heh' },
+  ])
+  cluster = await startProvisionedCluster({
+    nodes: 1,
+    name: 'python',
+    dir: join(folder, 'cluster'),
+    pki: dir,
+    passphrase: () => Promise.resolve(passphrase),
+    ephemeral: true,
+  })
+  await setBrokers(pki, [NOBODY, ...cluster.urls])
+  vpp = await connect({ identity: device('vpp-0001'), brokers: cluster.urls })
+  await vpp.consume(message => handle(message))
+})
+
+afterAll(async () => {
+  await vpp.close()
+  await cluster.down()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** The next message that is no reply to a request. */
+const nextMessage = (): Promise<Delivery> =>
+  new Promise(resolve => {
+    handle = resolve
+  })
+
+/** A channel of a device, without sealbus. */
+async function channelOf(name: string, work: (channel: ConfirmChannel) => Promise<void>): Promise<void> {
+  const file = (path: string): string => readFileSync(join(device(name), path), 'utf8')
+  const tls = {
+    ca: file('broker-root.crt'),
+    cert: file('identity.crt') + file('chain.crt'),
+    key: file('identity.key'),
+  }
+  const url = `${cluster.urls[0] ?? ''}/sealbus`
+  const connection = await amqp.connect(url, { ...tls, credentials: amqp.credentials.external() })
+  await work(await connection.createConfirmChannel())
+  await connection.close()
+}
+
+/** Puts bytes into the hub's inbox as the VPP may. */
+const publish = (body: Buffer): Promise<void> =>
+  channelOf('vpp-0001', async channel => {
+    channel.publish('sealbus', 'heh-0001.vpp-0001', body, { deliveryMode: 2 })
+    await channel.waitForConfirms()
+  })
+
+/** Takes the oldest body out of the hub's inbox. */
+async function takeFromInbox(): Promise<Buffer> {
+  let body: Buffer | undefined
+  await channelOf('heh-0001', async channel => {
+    const message = await channel.get('inbox.heh-0001', { noAck: true })
+    if (message !== false) body = message.content
+  })
+  if (body === undefined) throw new Error('expected a body in inbox.heh-0001')
+  return body
+}
+
+async function lengthOf(queue: string): Promise<number> {
+  let length = -1
+  await channelOf('heh-0001', async channel => {
+    length = (await channel.checkQueue(queue)).messageCount
+  })
+  return length
+}
+
+describe('a client in Python', () => {
+  test('opens a request, and its sealed reply reaches whoever asked', async () => {
+    const echo = python('client.py', [device('heh-0001'), 'echo', '2'])
+    const ask = (n: number): Promise<Delivery> =>
+      vpp.request('heh-0001', { type: 'get_report', payload: { n } }, { timeoutMs: 60_000 })
+    const replies = [await ask(1), await ask(2)]
+    expect(replies.map(reply => [reply.type, reply.json()])).toEqual([
+      ['report', { n: 1 }],
+      ['report', { n: 2 }],
+    ])
+    expect(replies[0]?.from).toMatchObject({ domain: 'field', address: 'heh-0001', role: 'heh' })
+    expect(await echo).toContain('get_report from vpp-0001, a vpp: {"n":1}')
+  })
+
+  test('sends a message by itself, which comes with its authenticated sender', async () => {
+    const arrived = nextMessage()
+    await python('client.py', [device('heh-0001'), 'send', 'vpp-0001', 'report', '{"power": -1200}'])
+    const message = await arrived
+    expect(message.json()).toEqual({ power: -1200 })
+    expect(message.from).toMatchObject({ domain: 'field', address: 'heh-0001', role: 'heh' })
+  })
+
+  test('signs a receipt once it has handled a message', async () => {
+    const answered = nextMessage()
+    const echo = python('client.py', [device('heh-0001'), 'echo', '1'])
+    const sent = await vpp.send('heh-0001', { type: 'get_report', payload: {} }, { until: 'handled' })
+    expect(sent.state).toBe('handled')
+    expect((await answered).type).toBe('report')
+    await echo
+  })
+
+  test('parks a body that is no envelope, and handles what follows', async () => {
+    await publish(Buffer.from('{"power": 1}'))
+    const echo = python('client.py', [device('heh-0001'), 'echo', '1'])
+    const reply = await vpp.request('heh-0001', { type: 'get_report', payload: 'x' }, { timeoutMs: 60_000 })
+    expect(reply.text()).toBe('x')
+    await echo
+    expect(await lengthOf('parked.heh-0001')).toBe(1)
+    expect(await lengthOf('inbox.heh-0001')).toBe(0)
+  })
+
+  test('answers a message once that arrives twice', async () => {
+    await vpp.send('heh-0001', { type: 'get_report', payload: 'first' })
+    const body = await takeFromInbox()
+    for (const _ of ['once', 'twice']) await publish(body)
+    await vpp.send('heh-0001', { type: 'get_report', payload: 'second' })
+    const answers: string[] = []
+    const both = new Promise<void>(resolve => {
+      handle = answer => {
+        if (answers.push(answer.text()) === 2) resolve()
+      }
+    })
+    await python('client.py', [device('heh-0001'), 'echo', '2'])
+    await both
+    expect(answers).toEqual(['first', 'second'])
+  })
+})
