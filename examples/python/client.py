@@ -113,7 +113,8 @@ class Client:
         head = [fingerprint[:8], lane.epoch, lane.seq, 0, 0, int(time.time() * 1000), min(limit_s, TTL_S)]
         attach = time.monotonic() >= lane.attached_s + ATTACH_EVERY_S
         if attach:
-            head.append({1: [certificate.public_bytes(Encoding.DER) for certificate in self.folder.chain], 3: self.folder.card})
+            chain = [certificate.public_bytes(Encoding.DER) for certificate in self.folder.chain]
+            head.append({1: chain, 3: self.folder.card})
         message = {1: message_type, 2: payload, **({8: list(in_reply_to)} if in_reply_to else {})}
         body, envelope_id = session.seal(self.folder.identity_key, fingerprint, cbor.encode(head) + cbor.encode(message))
         self.outgoing.publish(self.config["exchange"], f"{to[1]}.{self.folder.address}", body, envelope_id.hex())
@@ -164,11 +165,12 @@ class Client:
             self.learn_card(envelope.card)
         lane = (*envelope.sender[:2], envelope.epoch)
         self.next[lane] = max(self.next.get(lane, envelope.open), envelope.floor)
-        if envelope.seq > self.next[lane]:
+        if envelope.messages and envelope.seq > self.next[lane]:
             return False
         for message in envelope.messages:
             self.judge(message, envelope)
-        self.next[lane] = max(self.next[lane], envelope.seq + len(envelope.messages))
+        if envelope.messages:  # a floor notice has none
+            self.next[lane] = max(self.next[lane], envelope.seq + len(envelope.messages))
         self.incoming.channel.basic_ack(item.tag)
         return True
 

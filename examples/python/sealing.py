@@ -15,6 +15,7 @@ import cbor
 from trust import AHEAD_S, MAX_TTL_S, Refused, cert_hash, lp, need, parse_chain, sha256, sign, verifies
 
 MAX_BODY_BYTES = 1 << 20
+MAX_TIME_MS = 8_640_000_000_000_000
 TYPE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
@@ -92,20 +93,14 @@ class Receiver:
         try:
             head, after_head = cbor.decode(content, 0)
             envelope = Envelope(head)  # 7
-            paths = self.candidates(envelope, now_ms / 1000)  # 8, 9
-            for chain, sender in paths:  # 10
-                signed = signed_bytes(header, self.trust.domain, self.address, public_key, cert_hash(chain[0]), content)
-                if verifies(chain[0], signature, signed):
-                    break
-            else:
-                raise Refused("bad-signature")
+            signed_parts = public_key, content
+            chain, envelope.sender = self.authenticate(envelope, signature, header, signed_parts, now_ms / 1000)  # 8, 9, 10
             envelope.read_messages(cbor.sequence(content[after_head:]), self.limit_s)  # 11
         except cbor.Malformed:
             raise Refused("malformed") from None
         need(all(m.created_ms <= now_ms + AHEAD_S * 1000 for m in envelope.messages), "clock-ahead")  # 12
         need(envelope.created_ms <= now_ms + AHEAD_S * 1000, "clock-ahead")
-        envelope.sender, envelope.id = (*sender, cert_hash(chain[0])), envelope_id
-        envelope.content_hash = sha256(content)
+        envelope.id, envelope.content_hash = envelope_id, sha256(content)
         self.learn(chain)
         return envelope
 
@@ -114,23 +109,27 @@ class Receiver:
         if chain not in known:
             known.append(chain)
 
-    def candidates(self, envelope, now_s):
-        """[(chain, (domain, address, role))] that may have signed it: known ones that are valid now, else the attached one."""
-        accepted = []
-        for chain in self.chains.get(envelope.cert_id, ()):
+    def authenticate(self, envelope, signature, header, signed_parts, now_s):
+        """(chain, sender) by which the signature is right: one known under certId, else the attached one."""
+        first_refusal = None
+        for chain in self.candidates(envelope, now_s):
             try:
-                accepted.append((chain, self.trust.identify(chain, now_s)))
-            except Refused:
-                pass
-        if not accepted:
-            need(envelope.chain, "unknown-certificate")
-            chain = parse_chain(envelope.chain)
-            need(cert_hash(chain[0])[:8] == envelope.cert_id, "malformed")
-            accepted.append((chain, self.trust.identify(chain, now_s)))
-        if self.revocation:
-            for chain, (_, address, _) in accepted:
-                self.revocation.check(self.trust.check_issuers(chain, now_s), address, now_s)
-        return accepted
+                need(cert_hash(chain[0])[:8] == envelope.cert_id, "malformed")
+                domain, address, role = self.trust.identify(chain, now_s)
+                if self.revocation:
+                    self.revocation.check(self.trust.check_issuers(chain, now_s), address, now_s)
+                fingerprint = cert_hash(chain[0])
+                public_key, content = signed_parts
+                signed = signed_bytes(header, self.trust.domain, self.address, public_key, fingerprint, content)
+                need(verifies(chain[0], signature, signed), "bad-signature")
+                return chain, (domain, address, role, fingerprint)
+            except Refused as refusal:
+                first_refusal = first_refusal or refusal
+        raise first_refusal or Refused("unknown-certificate")
+
+    def candidates(self, envelope, now_s):
+        known = [chain for chain in self.chains.get(envelope.cert_id, ()) if self.trust.is_valid(chain, now_s)]
+        return [*known, parse_chain(envelope.chain)] if envelope.chain else known
 
 
 def is_bytes(value, size):
@@ -153,7 +152,7 @@ class Envelope:
         self.cert_id, self.epoch, self.seq, floor_gap, open_gap, self.created_ms, self.ttl_s = head[:7]
         need(is_bytes(self.cert_id, 8) and is_bytes(self.epoch, 8) and is_number(self.seq), "malformed")
         need(is_number(floor_gap, self.seq) and is_number(open_gap, self.seq), "malformed")
-        need(is_number(self.created_ms) and is_number(self.ttl_s, MAX_TTL_S, 1), "malformed")
+        need(is_number(self.created_ms, MAX_TIME_MS) and is_number(self.ttl_s, MAX_TTL_S, 1), "malformed")
         self.floor, self.open, self.messages = self.seq - floor_gap, self.seq - open_gap, []
         extras = head[7] if len(head) == 8 else {}
         need(type(extras) is dict and all(is_number(k, least=1) and (k < 5 or k > 63) for k in extras), "malformed")
@@ -162,7 +161,7 @@ class Envelope:
         need(all(type(extras.get(k, b"")) is bytes for k in (3, 4)), "malformed")
 
     def read_messages(self, items, limit_s):
-        need(len(items) <= 1024, "malformed")
+        need(len(items) <= 1024 and is_number(self.seq + len(items)), "malformed")
         self.messages = [Message(self, i, fields, limit_s) for i, fields in enumerate(items)]
 
 
@@ -186,6 +185,7 @@ class Message:
         self.receipt_wanted, self.is_request = bool(flags & 1), bool(flags & 2)
         self.created_ms, self.ttl_s = envelope.created_ms + after_ms, min(ttl_s, limit_s)
         self.expires_ms = self.created_ms + self.ttl_s * 1000
+        need(self.created_ms <= MAX_TIME_MS, "malformed")
 
 
 # --- Sealing ---

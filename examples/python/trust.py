@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -14,6 +14,7 @@ import cbor
 
 AHEAD_S = 120  # how far another clock may be ahead
 MAX_TTL_S = 604_800
+BAD_CERTIFICATE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 
 
 class Refused(Exception):
@@ -42,7 +43,7 @@ def sign(private_key, data):
 
 
 def verifies(certificate, signature, data):
-    if len(signature) != 64:
+    if len(signature) != 64 or not has_p256_key(certificate):
         return False
     r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
     try:  # r and s outside 1..n − 1 do not verify
@@ -50,6 +51,14 @@ def verifies(certificate, signature, data):
     except InvalidSignature:
         return False
     return True
+
+
+def has_p256_key(certificate):
+    try:
+        key = certificate.public_key()
+    except BAD_CERTIFICATE:
+        return False
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1"
 
 
 # --- Trust: X.509 chains ---
@@ -68,7 +77,7 @@ def parse_chain(ders):
     need(sum(map(len, ders)) <= 4096, "malformed")
     try:
         return [x509.load_der_x509_certificate(der) for der in ders]
-    except ValueError:
+    except BAD_CERTIFICATE:
         raise Refused("malformed") from None
 
 
@@ -87,26 +96,40 @@ def text_of(certificate, oid):
 class Trust:
     """What trust.json says. issuers: as there; roots: certificates; signers: hashes in hex."""
 
-    known_extensions = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+    known_extensions = (
+        x509.BasicConstraints,
+        x509.KeyUsage,
+        x509.ExtendedKeyUsage,
+        x509.SubjectKeyIdentifier,
+        x509.AuthorityKeyIdentifier,
+    )
 
     def __init__(self, domain, suites, roots, issuers, signers):
-        self.domain, self.suites, self.roots, self.issuers, self.signers = domain, suites, roots, issuers, signers
+        self.domain, self.suites, self.roots = domain, suites, roots
+        self.issuers, self.signers = issuers, signers
 
     def identify(self, chain, now_s):
         """(domain, address, role) of a chain that is accepted now."""
         try:
             issuer = self.check_issuers(chain, now_s)[1]
             self.check_leaf(chain[0])
-        except ValueError:  # of the certificate parser
+        except BAD_CERTIFICATE:
             raise Refused("untrusted-certificate") from None
         address, role = text_of(chain[0], NameOID.COMMON_NAME), text_of(chain[0], NameOID.ORGANIZATIONAL_UNIT_NAME)
         need(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", address), "untrusted-certificate")
         need(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", role), "untrusted-certificate")
         for entry in self.issuers:
             allowed = role in entry["roles"] or "*" in entry["roles"]
-            if entry["spkiSha256"] == spki_hash(issuer).hex() and allowed and address.startswith(tuple(entry["prefixes"])):
+            by_it = entry["spkiSha256"] == spki_hash(issuer).hex()
+            if by_it and allowed and address.startswith(tuple(entry["prefixes"])):
                 return entry["domain"], address, role
         raise Refused("untrusted-certificate")
+
+    def is_valid(self, chain, now_s):
+        try:
+            return bool(self.identify(chain, now_s))
+        except Refused:
+            return False
 
     def check_issuers(self, chain, now_s):
         """The chain with its root."""
@@ -134,19 +157,19 @@ class Trust:
         basic, usage = extension(leaf, x509.BasicConstraints), extension(leaf, x509.KeyUsage)
         extended = extension(leaf, x509.ExtendedKeyUsage) or ()
         forbidden = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
-        need(not (basic and basic.ca) and usage and usage.digital_signature, "untrusted-certificate")
+        need(not (basic and basic.ca), "untrusted-certificate")
+        need(usage and usage.digital_signature and not usage.key_cert_sign, "untrusted-certificate")
         need(ExtendedKeyUsageOID.CLIENT_AUTH in extended, "untrusted-certificate")
-        need(not any(usage in extended for usage in forbidden), "untrusted-certificate")
+        need(not any(purpose in extended for purpose in forbidden), "untrusted-certificate")
 
 
 def signed_by(certificate, issuer):
-    keys = certificate.public_key(), issuer.public_key()
-    if not all(isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1" for key in keys):
-        return False
-    if certificate.issuer != issuer.subject or certificate.signature_algorithm_oid != SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+    """Both keys P-256, the signature ECDSA with SHA-256; and the certificate names its issuer."""
+    ecdsa = certificate.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA256
+    if not (ecdsa and has_p256_key(certificate) and has_p256_key(issuer) and certificate.issuer == issuer.subject):
         return False
     try:
-        keys[1].verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(SHA256()))
+        issuer.public_key().verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True
@@ -160,7 +183,7 @@ def signed_list(data, label, max_bytes):
     try:
         need(len(data) <= max_bytes, "malformed")
         outer = cbor.one(data)
-        need(type(outer) is list and len(outer) == 3 and type(outer[0]) is bytes and type(outer[1]) is bytes, "malformed")
+        need(type(outer) is list and list(map(type, outer)) == [bytes, bytes, list], "malformed")
         body, chain = cbor.one(outer[0]), parse_chain(outer[2])
     except cbor.Malformed:
         raise Refused("malformed") from None
@@ -174,35 +197,50 @@ class Card:
     def __init__(self, data, trust, now_s):
         body, self.chain = signed_list(data, b"sealbus-v1 card", 8192)
         need(list(body) == list(range(1, 10)), "malformed")
-        self.domain, self.address, self.counter, not_before, self.not_after, keys, self.limit_s, fingerprint, _ = body.values()
-        numbers = (self.counter, not_before, self.not_after, self.limit_s, body[9])
-        need(all(type(n) is int and n >= 0 for n in numbers) and 1 <= self.limit_s <= MAX_TTL_S and body[9] <= 2, "malformed")
-        need(type(keys) is list and 1 <= len(keys) <= 8 and all(is_key(key) for key in keys), "malformed")
+        self.domain, self.address, self.counter, not_before, self.not_after = (body[n] for n in range(1, 6))
+        keys, self.limit_s = body[6], body[7]
+        need(all(type(body[n]) is int and body[n] >= 0 for n in (3, 4, 5, 7, 9)) and body[9] <= 2, "malformed")
+        need(1 <= self.limit_s <= MAX_TTL_S and type(keys) is list and 1 <= len(keys) <= 8, "malformed")
+        need(all(is_key(key) for key in keys), "malformed")
         need(trust.identify(self.chain, now_s)[:2] == (self.domain, self.address), "untrusted-certificate")
-        need(cert_hash(self.chain[0]) == fingerprint, "untrusted-certificate")
-        need(not_before < self.not_after <= self.chain[0].not_valid_after.replace(tzinfo=timezone.utc).timestamp(), "malformed")
+        need(cert_hash(self.chain[0]) == body[8], "untrusted-certificate")
+        need(not_before < self.not_after <= seconds(self.chain[0].not_valid_after), "malformed")
         need(max(self.counter / 1000, not_before) <= now_s + AHEAD_S, "clock-ahead")
         self.public_key = next((pk for suite, pk in keys if suite == 1 and suite in trust.suites), None)
 
 
 def is_key(key):
-    return type(key) is list and len(key) == 2 and type(key[0]) is int and type(key[1]) is bytes
+    if type(key) is not list or list(map(type, key)) != [int, bytes]:
+        return False
+    return key[0] != 1 or len(key[1]) == 32
+
+
+def seconds(naive):
+    return naive.replace(tzinfo=timezone.utc).timestamp()
 
 
 class RevocationList:
+    """Certificates that are not to be believed any more. @raises Refused"""
+
     def __init__(self, data, trust, now_s):
-        body, chain = signed_list(data, b"sealbus-v1 revocation-list", 1 << 24)
+        body, chain = signed_list(data, b"sealbus-v1 revocation-list", 1 << 20)
         need(list(body) == list(range(1, 7)) and body[1] == trust.domain, "malformed")
+        need(all(type(body[n]) is int and body[n] >= 0 for n in (2, 3, 4)) and body[3] <= now_s + AHEAD_S, "malformed")
         need(spki_hash(chain[0]).hex() in trust.signers, "untrusted-certificate")
-        trust.check_issuers(chain, now_s)
+        usage = extension(trust.check_issuers(chain, now_s)[0], x509.KeyUsage)
+        need(usage and (usage.digital_signature or usage.crl_sign), "untrusted-certificate")
+        need(are_pairs(body[5], bytes, bytes) and are_pairs(body[6], str, int), "malformed")
         self.stale_at_s = body[3] + body[4]
         self.serials = {(spki, int.from_bytes(serial, "big")) for spki, serial in body[5]}
-        self.issued_before_s = dict(body[6])
+        self.issued_before_s = dict(sorted(body[6], key=lambda entry: entry[1]))  # of two, the later
 
     def check(self, path, address, now_s):
         """path: a chain and its root."""
         pairs = ((spki_hash(issuer), certificate.serial_number) for certificate, issuer in zip(path, path[1:]))
         need(not any(pair in self.serials for pair in pairs), "revoked")
-        issued_s = path[0].not_valid_before.replace(tzinfo=timezone.utc).timestamp()
-        need(issued_s >= self.issued_before_s.get(address, 0), "revoked")
+        need(seconds(path[0].not_valid_before) >= self.issued_before_s.get(address, 0), "revoked")
         need(now_s <= self.stale_at_s, "stale-revocation")
+
+
+def are_pairs(value, *types):
+    return type(value) is list and all(type(entry) is list and tuple(map(type, entry)) == types for entry in value)
