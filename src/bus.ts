@@ -138,6 +138,8 @@ export interface Bus {
 export interface BareBus {
   send(to: string, message: { type: string; payload: Uint8Array }): Promise<unknown>
   consume(handler: (message: { payload: Uint8Array }) => Promise<void>): Promise<unknown>
+  /** Called when the wrapping bus has closed, if it is there. */
+  close?(): Promise<unknown>
 }
 
 /** pino's shape. n.b. never given a payload or a key. */

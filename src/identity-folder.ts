@@ -3,6 +3,7 @@
  * cards of others. All file input of an identity is here; what the files mean is decided in crypto/.
  */
 import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { equal, toHex } from './bytes.js'
@@ -97,7 +98,7 @@ export async function loadIdentityFolder(dir: string, options: LoadOptions = {})
     directory,
     policy: { permit: (from, to, type) => current.permit(from, to, type) },
     statePath: config.state === undefined ? undefined : folder.path(config.state),
-    tls: () => folder.tls(config),
+    tls: () => new Promise(resolve => resolve(folder.tls(config))),
     password: () => folder.password(config),
     async reload() {
       const parts = await folder.parts(trust, config)
@@ -212,13 +213,11 @@ class FolderReader {
     }
   }
 
-  async tls(config: ConfigFile): Promise<TlsMaterial> {
-    const [leaf, chain] = [await this.#text(FILES.certificate), await this.#text(FILES.chain)]
-    const key = await this.#secret(FILES.key)
-    const cert = `${leaf.trimEnd()}\n${chain}`
-    return config.serverCa === undefined
-      ? { cert, key }
-      : { ca: await this.#text(config.serverCa), cert, key }
+  /** n.b. read at once: a reconnect must not queue behind the fsyncs of the state folder for a thread of the pool. */
+  tls(config: ConfigFile): TlsMaterial {
+    const cert = `${this.#textNow(FILES.certificate).trimEnd()}\n${this.#textNow(FILES.chain)}`
+    const key = this.#textNow(FILES.key)
+    return config.serverCa === undefined ? { cert, key } : { ca: this.#textNow(config.serverCa), cert, key }
   }
 
   async password({ passwordFile }: ConfigFile): Promise<string | undefined> {
@@ -243,6 +242,14 @@ class FolderReader {
       const { message } = asError(error)
       if (isSealbusError(error, 'configuration')) throw this.#error('configuration', file, message, error)
       throw this.#broken(file, message, error)
+    }
+  }
+
+  #textNow(file: string): string {
+    try {
+      return readFileSync(this.path(file), 'utf8')
+    } catch (error) {
+      throw this.#unreadable(file, error)
     }
   }
 

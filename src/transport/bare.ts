@@ -7,6 +7,7 @@
  * | `send` rejects | outcome unknown: the same bytes are sent again, later and later, until they expire |
  * | its handler's promise resolves | acknowledged |
  * | its handler's promise rejects | delivered again |
+ * | `close`, where it has one | called when the wrapping bus has closed |
  *
  * n.b. a foreign bus has no parking: `park` keeps those bodies, in the state folder.
  */
@@ -106,13 +107,13 @@ class BareTransport implements Transport {
     return () => undefined // n.b. a foreign bus tells nothing of its connections
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort(new SealbusError('closed', 'the bus is closed'))
       this.#shared?.die(new SealbusError('connection-lost', 'the bus was closed while this was under way'))
       for (const listener of this.#listeners) listener(this.status())
+      await this.#bus.close?.()
     }
-    return Promise.resolve()
   }
 
   #living(): BareChannel | undefined {

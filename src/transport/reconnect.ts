@@ -26,6 +26,9 @@ export type LinkState =
   | { readonly name: 'refused'; readonly lastFailure: SealbusError; readonly delayMs: number }
   | { readonly name: 'closed' }
 
+/** A node that goes down may refuse us before it stops listening: what has worked counts as refused at the third in a row. */
+const BELIEVED_REFUSALS = 3
+
 /** Opens one connection; called for each attempt. */
 export type Dial = (signal: AbortSignal) => Promise<Link>
 
@@ -38,6 +41,7 @@ export class LastingLink {
   #waiting: Deferred<Link> = deferred()
   #stop = new AbortController()
   #running: Promise<void> | undefined
+  #refusals = BELIEVED_REFUSALS
 
   /** @param changed - called after every change of state; must not throw */
   constructor(dial: Dial, changed: (state: LinkState) => void, backoff: Backoff = new Backoff()) {
@@ -78,8 +82,7 @@ export class LastingLink {
   /** One attempt, the life of its link, and the pause after it. Never rejects. */
   async #once(): Promise<SealbusError> {
     const { link, failure } = await this.#attempt()
-    if (link === undefined)
-      return this.#rest(failure, isSealbusError(failure, 'unauthorised') ? 'refused' : 'failed')
+    if (link === undefined) return this.#rest(failure, this.#judge(failure))
     if (this.#closed()) {
       await link.close()
       return failure
@@ -99,7 +102,14 @@ export class LastingLink {
     }
   }
 
+  #judge(failure: SealbusError): 'failed' | 'refused' {
+    if (!isSealbusError(failure, 'unauthorised')) return 'failed'
+    this.#refusals += 1
+    return this.#refusals >= BELIEVED_REFUSALS ? 'refused' : 'failed'
+  }
+
   #opened(link: Link): void {
+    this.#refusals = 0
     this.#move({ name: 'open', link })
     this.#waiting.resolve(link)
   }
