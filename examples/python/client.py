@@ -25,6 +25,17 @@ TTL_S = 86_400
 HANDLED, EXPIRED = 0, 2  # outcomes of a receipt
 
 
+def declare_inbox(folder, channel):
+    """Where config.json says that a party makes its own: docs/DELIVERY.md, Topology."""
+    if folder.config["inbox"] != {"kind": "quorum", "declare": True}:
+        return
+    quorum = {"x-queue-type": "quorum", "x-quorum-initial-group-size": 3}
+    exchange = folder.config["exchange"]
+    for name, source, more in (("inbox", exchange, {"x-single-active-consumer": True}), ("parked", f"{exchange}.parked", {})):
+        channel.queue_declare(f"{name}.{folder.address}", durable=True, arguments={**quorum, **more})
+        channel.queue_bind(f"{name}.{folder.address}", source, f"{folder.address}.*")
+
+
 class Link:
     """A channel to the first broker that answers."""
 
@@ -38,6 +49,7 @@ class Link:
                 self.channel = pika.BlockingConnection(self.parameters(url)).channel()
                 self.channel.confirm_delivery()
                 self.channel.basic_qos(prefetch_count=64)
+                declare_inbox(self.folder, self.channel)
             except (AMQPError, OSError) as error:
                 print(f"{url.netloc}: {error!r}", file=sys.stderr)
                 self.turn += 1

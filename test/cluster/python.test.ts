@@ -24,6 +24,7 @@ beforeAll(async () => {
   const { pki } = await initPki({ dir, domain: 'field', passphrase })
   await provision(pki, [
     { name: 'vpp-0001', role: 'vpp' },
+    { name: 'vpp-0002', role: 'vpp' },
     { name: 'heh-0001', role: 'heh' },
   ])
   cluster = await startProvisionedCluster({
@@ -151,5 +152,20 @@ describe('a client in Python', () => {
     await vpp.send('heh-0001', { type: 'get_report', payload: 'second' })
     await python('client.py', [device('heh-0001'), 'echo', '1'])
     await expect.poll(() => answers, { timeout: 20_000 }).toEqual(['first', 'second'])
+  })
+
+  test('declares the inbox of a party that has to, as sealbus does', async () => {
+    const echo = python('client.py', [device('heh-0001'), 'echo', '1'])
+    await python('client.py', [device('vpp-0002'), 'send', 'heh-0001', 'get_report', '{"n": 3}'])
+    await echo
+    const other = await connect({ identity: device('vpp-0002'), brokers: cluster.urls })
+    try {
+      const answer = await new Promise<Delivery>(resolve => {
+        void other.consume(resolve)
+      })
+      expect([answer.type, answer.json(), answer.from?.address]).toEqual(['report', { n: 3 }, 'heh-0001'])
+    } finally {
+      await other.close()
+    }
   })
 })
