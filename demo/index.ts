@@ -40,7 +40,7 @@ export async function demonstrate(say: Say, embedded: boolean): Promise<{ verdic
 async function play(stage: Stage, buses: Map<string, Bus>, say: Say): Promise<Verdict> {
   const ledger = new Ledger()
   const talk = new Talk(buses, ledger)
-  for (const { name } of CAST) buses.set(name, await stage.join(name))
+  await Promise.all(CAST.map(async ({ name }) => buses.set(name, await stage.join(name))))
   for (const [name, bus] of buses) await bus.consume(handlerOf(name, talk))
   say(`${buses.size} parties connected`)
   for (const conversation of [askForReports, activateHubs, bid, mapDatapoints]) say(await conversation(talk))
