@@ -8,7 +8,7 @@
  */
 import type { Party } from '../bus.js'
 import { concat, lp } from '../bytes.js'
-import { hkdfExpand, hmacSha256 } from './kdf.js'
+import { hkdfExpand, hmacSha256, type MacKey } from './kdf.js'
 import { SIGNATURE_BYTES } from './signature.js'
 import { aeadOpen, aeadSeal, KEY_BYTES, NONCE_BYTES, TAG_BYTES } from './sodium.js'
 import { KEY_ID_BYTES, type Suite, suiteOf } from './suites.js'
@@ -79,16 +79,12 @@ export function parseHeader(
  * The synthetic id: it mixes fresh randomness and the content, so that a repeated generator repeats an id (and with it key
  * and nonce) for the same content only. The receiver does not check it.
  */
-export function syntheticEnvelopeId(
-  secret: Uint8Array,
-  random: Uint8Array,
-  contentHash: Uint8Array,
-): Uint8Array {
+export function syntheticEnvelopeId(secret: MacKey, random: Uint8Array, contentHash: Uint8Array): Uint8Array {
   return hmacSha256(secret, ID_LABEL, random, contentHash).subarray(0, ENVELOPE_ID_BYTES)
 }
 
 /** Key and nonce of one envelope, 44 bytes. */
-export function envelopeKey(secret: Uint8Array, envelopeId: Uint8Array): Uint8Array {
+export function envelopeKey(secret: MacKey, envelopeId: Uint8Array): Uint8Array {
   return hkdfExpand(secret, concat(KEY_LABEL, envelopeId), KEY_BYTES + NONCE_BYTES)
 }
 
@@ -112,7 +108,7 @@ type Sealable = Pick<Header, 'envelopeId' | 'bytes'>
 
 /** Encrypts signature and content under a header: the whole envelope. */
 export function sealEnvelope(
-  secret: Uint8Array,
+  secret: MacKey,
   header: Sealable,
   signature: Uint8Array,
   content: Uint8Array,
@@ -127,7 +123,7 @@ export function sealEnvelope(
 
 /** The inverse of {@link sealEnvelope}: undefined where the tag is wrong. */
 export function openEnvelope(
-  secret: Uint8Array,
+  secret: MacKey,
   header: Sealable,
   body: Uint8Array,
 ): { signature: Uint8Array; content: Uint8Array } | undefined {

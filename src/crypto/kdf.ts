@@ -1,6 +1,10 @@
-/** SHA-256 (FIPS 180-4), HMAC (RFC 2104) and HKDF (RFC 5869) from node:crypto, synchronously. */
+/**
+ * SHA-256 (FIPS 180-4), HMAC (RFC 2104) and HKDF (RFC 5869), synchronously: from node:crypto, and from libsodium where a key
+ * is kept ready for many uses.
+ */
 import { createHmac, hash } from 'node:crypto'
 import { concat } from '../bytes.js'
+import { HmacKey } from './sodium.js'
 
 export const HASH_BYTES = 32
 
@@ -9,8 +13,12 @@ export function sha256(data: Uint8Array): Uint8Array {
   return hash('sha256', data, 'buffer')
 }
 
+/** A key of HMAC: its bytes, or made ready. */
+export type MacKey = Uint8Array | HmacKey
+
 /** 32 bytes over the parts, one after the other. */
-export function hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+export function hmacSha256(key: MacKey, ...parts: readonly Uint8Array[]): Uint8Array {
+  if (key instanceof HmacKey) return key.digest(parts)
   const hmac = createHmac('sha256', key)
   for (const part of parts) hmac.update(part)
   return hmac.digest()
@@ -22,7 +30,7 @@ export function hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
 }
 
 /** RFC 5869 §2.3. @param length - 1..8160 bytes */
-export function hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+export function hkdfExpand(prk: MacKey, info: Uint8Array, length: number): Uint8Array {
   if (length < 1 || length > 255 * HASH_BYTES)
     throw new RangeError(`hkdfExpand: length must be 1..8160, got ${length}`)
   const blocks: Uint8Array[] = []

@@ -16,6 +16,7 @@ import { checkedBodyLimit } from './sealer.js'
 import type { NotOpened, Opener, OpenFailure, OpenResult } from './sealing.js'
 import { createSessionCache, type Session } from './sessions.js'
 import { verifySignature } from './signature.js'
+import { HmacKey } from './sodium.js'
 
 /** Sessions from senders that are kept at once. */
 const MAX_SESSIONS = 32_768
@@ -111,15 +112,16 @@ export function createOpener(options: OpenerOptions): SessionOpener {
     const secret = key.withPrivateKey(sk => header.suite.decapsulate(header.enc, sk, key.publicKey, info))
     if (secret === undefined) return failure('bad-tag', 'its enc is a point of low order')
     const session = {
-      secret,
+      secret: new HmacKey(secret),
       createdAtMs: nowMs,
       keyIdHex: toHex(key.keyId),
       publicKeyHash: sha256(key.publicKey),
       recipient: partyBytes(identity.certificate),
     }
+    secret.fill(0)
     const result = openIn(session, header, body, nowMs)
     if (result.ok || result.from !== undefined) sessions.keep(cacheKey, session)
-    else secret.fill(0)
+    else session.secret.erase()
     return result
   }
 

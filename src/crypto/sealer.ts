@@ -21,6 +21,7 @@ import { sha256 } from './kdf.js'
 import type { Card, Certificate, Directory, Identity, Trust } from './peers.js'
 import type { Recipient, SealedEnvelope, Sealer, SealRequest } from './sealing.js'
 import { createSessionCache, type Session } from './sessions.js'
+import { HmacKey } from './sodium.js'
 import { keyIdOf, type Suite, suiteOf } from './suites.js'
 
 /** Sessions to recipients that are kept at once. */
@@ -101,7 +102,9 @@ export function createSealer(options: SealerOptions): Sealer {
       throw new SealbusError('untrusted', `the sealing key of ${partyKey(card)} is a point of low order`)
     const keyId = keyIdOf(suite.id, publicKey)
     const [recipient, publicKeyHash] = [partyBytes(card), sha256(publicKey)]
-    return { ...made, card, suite, keyId, publicKeyHash, recipient, createdAtMs: nowMs }
+    const secret = new HmacKey(made.secret)
+    made.secret.fill(0)
+    return { enc: made.enc, secret, card, suite, keyId, publicKeyHash, recipient, createdAtMs: nowMs }
   }
 
   /** The first key on the card that the floor allows and we have a suite for. */

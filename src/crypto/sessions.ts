@@ -3,12 +3,13 @@
  * A secret that is dropped is overwritten.
  */
 import { LRUCache } from 'lru-cache'
+import type { HmacKey } from './sodium.js'
 
 export const SESSION_MS = 3_600_000 // 1 hour
 
 export interface Session {
-  /** 32 bytes. */
-  readonly secret: Uint8Array
+  /** The 32 bytes that both sides derived, ready to derive the keys of envelopes. */
+  readonly secret: HmacKey
   readonly createdAtMs: number
 }
 
@@ -24,7 +25,7 @@ export interface SessionCache<S extends Session> {
 
 /** @param max - sessions kept at most; the least recently used one goes first */
 export function createSessionCache<S extends Session>(max: number): SessionCache<S> {
-  const cache = new LRUCache<string, S>({ max, dispose: session => session.secret.fill(0) })
+  const cache = new LRUCache<string, S>({ max, dispose: session => session.secret.erase() })
   const past = (session: S, nowMs: number): boolean =>
     nowMs < session.createdAtMs || nowMs >= session.createdAtMs + SESSION_MS
 

@@ -1,6 +1,6 @@
 /**
- * The one importer of libsodium: X25519 (RFC 7748) and ChaCha20-Poly1305 (RFC 8439), on memory of libsodium's own that is
- * overwritten after every call.
+ * The one importer of libsodium: X25519 (RFC 7748), ChaCha20-Poly1305 (RFC 8439) and HMAC-SHA256 under a kept key (RFC 2104),
+ * on memory of libsodium's own that is overwritten after every call.
  *
  * n.b. libsodium's stack, the JavaScript heap and swap are out of reach: erasure is complete only with the process's exit.
  */
@@ -10,6 +10,7 @@ export const KEY_BYTES = 32
 export const NONCE_BYTES = 12
 export const TAG_BYTES = 16
 export const X25519_BYTES = 32
+const MAC_BYTES = 32
 
 /** The C functions as compiled; pointers are offsets into `HEAPU8`, 0 is NULL, 64-bit lengths are two words. */
 interface RawSodium {
@@ -18,6 +19,10 @@ interface RawSodium {
   _free(pointer: number): void
   _crypto_scalarmult(q: number, n: number, p: number): number
   _crypto_scalarmult_base(q: number, n: number): number
+  _crypto_kdf_hkdf_sha256_statebytes(): number
+  _crypto_kdf_hkdf_sha256_extract_init(state: number, salt: number, saltlen: number): number
+  _crypto_kdf_hkdf_sha256_extract_update(state: number, ikm: number, ikmlen: number): number
+  _crypto_kdf_hkdf_sha256_extract_final(state: number, prk: number): number
   // biome-ignore format: as the C prototype groups them
   _crypto_aead_chacha20poly1305_ietf_encrypt(
     c: number, clen: number, m: number, mlen: number, mlenHigh: number,
@@ -96,6 +101,45 @@ export function x25519PublicKey(privateKey: Uint8Array): Uint8Array {
   })
 }
 
+/**
+ * An HMAC-SHA256 key made ready: the intermediate results of RFC 2104 §4, as secret as the key itself. It halves the blocks
+ * that a short message costs, and needs no object of OpenSSL's: 1 µs a digest instead of 6.
+ * n.b. libsodium gives HMAC-SHA256 the name of HKDF-Extract (RFC 5869 §2.2), whose salt is HMAC's key.
+ */
+export class HmacKey {
+  #state: Uint8Array | undefined
+
+  /** @param key - copied; any length, 32 bytes are usual */
+  constructor(key: Uint8Array) {
+    const stateBytes = loaded()._crypto_kdf_hkdf_sha256_statebytes()
+    this.#state = withMemory(stateBytes + key.length, (lib, at) => {
+      lib.HEAPU8.set(key, at + stateBytes)
+      lib._crypto_kdf_hkdf_sha256_extract_init(at, at + stateBytes, key.length)
+      return lib.HEAPU8.slice(at, at + stateBytes)
+    })
+  }
+
+  /** 32 bytes over the parts, one after the other. @throws Error after {@link HmacKey.erase} */
+  digest(parts: readonly Uint8Array[]): Uint8Array {
+    const state = this.#state
+    if (state === undefined) throw new Error('this HMAC key has been erased')
+    const data = state.length
+    const mac = data + totalLength(parts)
+    return withMemory(mac + MAC_BYTES, (lib, at) => {
+      lib.HEAPU8.set(state, at)
+      lib._crypto_kdf_hkdf_sha256_extract_update(at, at + data, placeParts(lib, at + data, parts))
+      lib._crypto_kdf_hkdf_sha256_extract_final(at, at + mac)
+      return lib.HEAPU8.slice(at + mac, at + mac + MAC_BYTES)
+    })
+  }
+
+  /** Overwrites it. */
+  erase(): void {
+    this.#state?.fill(0)
+    this.#state = undefined
+  }
+}
+
 /** Key and nonce of one use, one after the other: 32 + 12 bytes. */
 export type KeyAndNonce = Uint8Array
 
@@ -110,16 +154,12 @@ export function aeadSeal(
   out: Uint8Array,
   offset: number,
 ): void {
-  const length = plaintext.reduce((sum, part) => sum + part.length, 0)
+  const length = totalLength(plaintext)
   const text = KEY_BYTES + NONCE_BYTES + ad.length
   withMemory(text + length + TAG_BYTES, (lib, at) => {
     place(lib, at, keyAndNonce, ad)
-    let to = at + text
-    for (const part of plaintext) {
-      lib.HEAPU8.set(part, to)
-      to += part.length
-    }
     const m = at + text // in place
+    placeParts(lib, m, plaintext)
     lib._crypto_aead_chacha20poly1305_ietf_encrypt(m, 0, m, length, 0, at + 44, ad.length, 0, 0, at + 32, at)
     out.set(lib.HEAPU8.subarray(m, m + length + TAG_BYTES), offset)
   })
@@ -163,6 +203,22 @@ function place(lib: RawSodium, at: number, keyAndNonce: KeyAndNonce, ad: Uint8Ar
   expectBytes('keyAndNonce', keyAndNonce, KEY_BYTES + NONCE_BYTES)
   lib.HEAPU8.set(keyAndNonce, at)
   lib.HEAPU8.set(ad, at + KEY_BYTES + NONCE_BYTES)
+}
+
+/** Copies the parts, one after the other; returns their length. */
+function placeParts(lib: RawSodium, at: number, parts: readonly Uint8Array[]): number {
+  let to = at
+  for (const part of parts) {
+    lib.HEAPU8.set(part, to)
+    to += part.length
+  }
+  return to - at
+}
+
+function totalLength(parts: readonly Uint8Array[]): number {
+  let length = 0
+  for (const part of parts) length += part.length
+  return length
 }
 
 function expectBytes(name: string, bytes: Uint8Array, length: number): void {
