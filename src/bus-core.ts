@@ -17,6 +17,7 @@ import type {
 } from './bus.js'
 import type { Clock } from './clock.js'
 import type { Opener, PolicyCheck, Sealer } from './crypto/sealing.js'
+import type { Original } from './delivery.js'
 import { asError, SealbusError } from './errors.js'
 import type { Events } from './events.js'
 import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
@@ -201,14 +202,15 @@ class ComposedBus implements CoreBus {
       seen: seen(events.emit),
       emit: (event, detail) => this.#onReceiverEvent(event, detail),
       park: createPark(transport),
-      reply: (to, message, inReplyTo, options) => this.#reply(to, message, inReplyTo, options),
+      reply: (to, message, original, options) => this.#reply(to, message, original, options),
       receipt: (to, receipt) => this.#receipts.add(to, receipt),
       onReceipt: (from, receipt: Receipt) => this.#sender.handled(from, receipt),
     })
   }
 
-  #reply(to: Party, message: Message, inReplyTo: MessageId, options: SendOptions = {}): Promise<SendResult> {
-    return this.#send(to, message, { inReplyTo }, { ...options, permitted: true })
+  /** Permitting a request permits its reply; the answer to any other message has to be allowed by itself. */
+  #reply(to: Party, message: Message, original: Original, options: SendOptions = {}): Promise<SendResult> {
+    return this.#send(to, message, { inReplyTo: original.id }, { ...options, permitted: original.request })
   }
 
   /** n.b. nothing is awaited before the message has its place in the lane: the order of calls is the order of sending. */

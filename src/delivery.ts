@@ -2,11 +2,18 @@
 import type { Delivery, HeaderValue, Message, Party, Sender, SendOptions, SendResult } from './bus.js'
 import type { MessageId, WireMessage } from './wire.js'
 
-/** Sends `message` to `to` as the reply to what `inReplyTo` names. */
+/** What a reply answers. */
+export interface Original {
+  readonly id: MessageId
+  /** It was a request: permitting it permitted its reply. */
+  readonly request: boolean
+}
+
+/** Sends `message` to `to` as the reply to `original`. */
 export type ReplyFunction = (
   to: Party,
   message: Message,
-  inReplyTo: MessageId,
+  original: Original,
   options?: SendOptions,
 ) => Promise<SendResult>
 
@@ -74,8 +81,9 @@ export class ReceivedMessage implements Delivery {
   }
 
   reply(message: Message, options?: SendOptions): Promise<SendResult> {
-    const { from, id, reply } = this.#parts
-    return reply({ domain: from.domain, address: from.address }, message, id, options)
+    const { from, id, reply, message: received } = this.#parts
+    const original = { id, request: received.request }
+    return reply({ domain: from.domain, address: from.address }, message, original, options)
   }
 
   /** Fires {@link ReceivedMessage.signal} with this reason; the first one counts. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { initPki, provision } from '../../pki/index.js'
 import type { Bus, Delivery } from '../../src/bus.js'
-import { connect, MemoryBroker, memoryTransport, plainBus, secure } from '../../src/index.js'
+import { connect, isSealbusError, MemoryBroker, memoryTransport, plainBus, secure } from '../../src/index.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'sealbus-bus-'))
 const open: Bus[] = []
@@ -128,6 +128,25 @@ describe('a secured bus', () => {
     await expect(hub.send('vpp-0001', { type: 'activate', payload: {} })).rejects.toMatchObject({
       code: 'not-permitted',
     })
+  })
+
+  it('lets only a request be answered with what the policy does not name', async () => {
+    const broker = new MemoryBroker()
+    const [vpp, hub] = [await joinBus(broker, 'vpp-0001'), await joinBus(broker, 'heh-0001')]
+    const answers: unknown[] = []
+    await hub.consume(async message => {
+      const answer = message.reply({ type: 'not/in-the-policy', payload: {} })
+      answers.push(
+        await answer.then(
+          () => 'sent',
+          (error: unknown) => isSealbusError(error) && error.code,
+        ),
+      )
+    })
+    const reply = await vpp.request('heh-0001', { type: 'get_report', payload: {} }, { timeoutMs: 5_000 })
+    expect(reply.type).toBe('not/in-the-policy')
+    await vpp.send('heh-0001', { type: 'get_report', payload: {} }, { until: 'handled' })
+    expect(answers).toEqual(['sent', 'not-permitted'])
   })
 
   it('refuses an unknown recipient, at once', async () => {
