@@ -31,8 +31,9 @@ def declare_inbox(folder, channel):
         return
     quorum = {"x-queue-type": "quorum", "x-quorum-initial-group-size": 3}
     exchange = folder.config["exchange"]
-    for name, source, more in (("inbox", exchange, {"x-single-active-consumer": True}), ("parked", f"{exchange}.parked", {})):
-        channel.queue_declare(f"{name}.{folder.address}", durable=True, arguments={**quorum, **more})
+    inbox = ("inbox", exchange, {**quorum, "x-single-active-consumer": True})
+    for name, source, arguments in (inbox, ("parked", f"{exchange}.parked", quorum)):
+        channel.queue_declare(f"{name}.{folder.address}", durable=True, arguments=arguments)
         channel.queue_bind(f"{name}.{folder.address}", source, f"{folder.address}.*")
 
 
@@ -68,6 +69,14 @@ class Link:
             stack_timeout=10,
             blocked_connection_timeout=30,
         )
+
+    def keep_alive(self):
+        """Answers the broker while nothing is published. One that is lost is opened again when it is needed."""
+        try:
+            if self.channel:
+                self.channel.connection.process_data_events(0)
+        except AMQPError:
+            self.channel = None
 
     def publish(self, exchange, routing_key, body, message_id=None):
         """Resolves with the confirm. A nack or a lost connection means unknown: the same bytes again."""
@@ -116,8 +125,6 @@ class Client:
         if held is None or card.counter > held.counter:
             self.cards[card.domain, card.address] = card
 
-    # --- Out ---
-
     def send(self, to, message_type, payload, in_reply_to=None, lane_name="report"):
         """Seals one message to (domain, address), and returns when the broker has it."""
         session, limit_s = self.session(to)
@@ -148,8 +155,6 @@ class Client:
             self.sessions[to] = held = Session(*to, card.public_key)
         return held, card.limit_s
 
-    # --- In ---
-
     def consume(self, handle):
         """Gives handle(message, sender) each message once, until it returns True."""
         self.handle, self.seen, self.done = handle, Seen(self.folder), False
@@ -160,8 +165,7 @@ class Client:
                     if method:
                         waiting.append(Delivered(method, body))
                     waiting = [item for item in waiting if not self.attempt(item)]
-                    if self.outgoing.channel and self.outgoing.channel.is_open:
-                        self.outgoing.channel.connection.process_data_events(0)
+                    self.outgoing.keep_alive()
                     if self.done:
                         return self.incoming.channel.connection.close()
             except AMQPError as error:
