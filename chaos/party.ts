@@ -120,10 +120,9 @@ export function ledgerLogger(ledger: Ledger, party: string): Logger {
   const write = (fields: object, name: string): void => {
     const t = nowMs()
     ledger.write({ kind: 'event', t, party, name, detail: fields })
-    const { epoch, seq } = fields as { epoch?: unknown; seq?: unknown }
-    if (PLACES.has(name) && typeof epoch === 'string' && typeof seq === 'number') {
-      ledger.write({ kind: 'placed', t, place: name, epoch, seq })
-    }
+    const { epoch, seq, count = 1 } = fields as { epoch?: unknown; seq?: unknown; count?: number }
+    if (!PLACES.has(name) || typeof epoch !== 'string' || typeof seq !== 'number') return
+    for (let i = 0; i < count; i++) ledger.write({ kind: 'placed', t, place: name, epoch, seq: seq + i })
   }
   return { debug: () => undefined, info: write, warn: write, error: write }
 }

@@ -111,7 +111,7 @@ export async function connectOver(
 async function overRabbit(options: ConnectOptions, folder: LoadedFolder): Promise<Transport> {
   const { config } = folder
   const password = await folder.password()
-  const { connectTimeoutMs, heartbeatSeconds, oneConnection, logger } = options
+  const { connectTimeoutMs, heartbeatSeconds, oneConnection } = options
   return rabbitTransport({
     brokers: options.brokers ?? config.brokers,
     address: config.address,
@@ -124,7 +124,6 @@ async function overRabbit(options: ConnectOptions, folder: LoadedFolder): Promis
     ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
     ...(heartbeatSeconds !== undefined && { heartbeatSeconds }),
     ...(oneConnection !== undefined && { oneConnection }),
-    ...(logger && { logger }),
   })
 }
 
