@@ -1,5 +1,4 @@
 /** Makes envelopes: the sending half of docs/PROTOCOL.md. Synchronous once `sodiumReady()` has resolved. */
-import { randomBytes } from 'node:crypto'
 import type { Party, Sender } from '../bus.js'
 import { toHex } from '../bytes.js'
 import { contentOverhead, type Extras, encodeContent, type Head } from '../codec/content.js'
@@ -19,6 +18,7 @@ import {
 } from './envelope.js'
 import { sha256 } from './kdf.js'
 import type { Card, Certificate, Directory, Identity, Trust } from './peers.js'
+import { checkedRandom, createRandomStock, type RandomSource } from './random.js'
 import type { Recipient, SealedEnvelope, Sealer, SealRequest } from './sealing.js'
 import { createSessionCache, type Session } from './sessions.js'
 import { HmacKey } from './sodium.js'
@@ -36,7 +36,7 @@ export interface SealerOptions {
   /** Largest body in bytes, 1 KiB..8 MiB. Default 1 MiB. */
   readonly bodyLimit?: number
   /** Random bytes. Default `crypto.randomBytes`. */
-  readonly random?: (size: number) => Uint8Array
+  readonly random?: RandomSource
 }
 
 interface SenderSession extends Session {
@@ -53,7 +53,7 @@ interface SenderSession extends Session {
 export function createSealer(options: SealerOptions): Sealer {
   const { identity, trust, directory, now } = options
   const bodyLimit = checkedBodyLimit(options.bodyLimit)
-  const random = checkedRandom(options.random ?? randomBytes)
+  const random = checkedRandom(options.random ?? createRandomStock())
   const sessions = createSessionCache<SenderSession>(MAX_SESSIONS)
   directory.onNew(card => sessions.drop(partyKey(card)))
 
@@ -189,20 +189,15 @@ function headOf(
   extras: Extras,
 ): Head {
   const { epoch, seq, floor, open, messages, predecessor } = request
-  return {
-    certId: certificate.hash.subarray(0, 8),
-    epoch,
-    seq,
-    floor,
-    open,
-    createdAtMs: messages.reduce(
-      (least, message) => Math.min(least, message.createdAtMs),
-      messages[0]?.createdAtMs ?? nowMs,
-    ),
-    ttlSeconds: messages[0]?.ttlSeconds ?? card.lifetimeSeconds,
-    ...extras,
-    ...(predecessor && { predecessor }),
-  }
+  const createdAtMs = messages.reduce(
+    (least, message) => Math.min(least, message.createdAtMs),
+    messages[0]?.createdAtMs ?? nowMs,
+  )
+  const ttlSeconds = messages[0]?.ttlSeconds ?? card.lifetimeSeconds
+  const certId = certificate.hash.subarray(0, 8)
+  const head: Head = { certId, epoch, seq, floor, open, createdAtMs, ttlSeconds }
+  // n.b. assigned where there is something: spreading nothing into every head cost 3 µs
+  return predecessor || extras.chain ? Object.assign(head, extras, predecessor && { predecessor }) : head
 }
 
 function encoded(content: { head: Head; messages: readonly WireMessage[] }): Uint8Array {
@@ -238,23 +233,4 @@ export function checkedBodyLimit(limit: number = DEFAULT_BODY_LIMIT): number {
     throw new RangeError(`bodyLimit: expected 1024..${MAX_BODY_LIMIT} bytes, got ${limit}`)
   }
   return limit
-}
-
-/** Without randomness nothing is sealed. */
-function checkedRandom(random: (size: number) => Uint8Array): (size: number) => Uint8Array {
-  return size => {
-    let bytes: Uint8Array
-    try {
-      bytes = random(size)
-    } catch (cause) {
-      throw new SealbusError('random-failed', 'the random generator failed: nothing was sealed', { cause })
-    }
-    if (bytes.length !== size || bytes.every(byte => byte === 0)) {
-      throw new SealbusError(
-        'random-failed',
-        `the random generator gave no ${size} random bytes: nothing was sealed`,
-      )
-    }
-    return bytes
-  }
 }
