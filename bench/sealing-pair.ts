@@ -64,13 +64,14 @@ export function createPair(): Pair {
   const sealer = createSealer({ identity: sender, trust, directory, now })
   const opener = createOpener({ identity: recipient, trust, directory, now })
   const { domain, address } = recipient.certificate
+  const to = { domain, address }
   let seq = 1_000
   return {
     nowMs,
     seal(messages) {
       seq += messages.length
-      const numbers = { epoch: '0102030405060708', seq, floor: seq, open: seq }
-      return sealer.seal({ ...numbers, to: { domain, address }, messages, introduce: false }).body
+      const epoch = '0102030405060708'
+      return sealer.seal({ epoch, seq, floor: seq, open: seq, to, messages, introduce: false }).body
     },
     open(body) {
       const result = opener.open(body)

@@ -121,11 +121,9 @@ export function parseHead(content: Uint8Array): { head: Head; messagesAt: number
   if (floor < 0 || open < 0) throw new CborError('expected floor and open of 0 or more')
   const createdAtMs = timeMs(reader.unsigned())
   const ttlSeconds = ttl(reader.unsigned())
-  const extras = items === HEAD_ITEMS ? {} : readExtras(reader)
-  return {
-    head: { certId, epoch, seq, floor, open, createdAtMs, ttlSeconds, ...extras },
-    messagesAt: reader.position,
-  }
+  const head: Head = { certId, epoch, seq, floor, open, createdAtMs, ttlSeconds }
+  if (items > HEAD_ITEMS) Object.assign(head, readExtras(reader))
+  return { head, messagesAt: reader.position }
 }
 
 /** Reads what follows the head, all or nothing. @throws CborError */

@@ -3,5 +3,6 @@ import { type KeyObject, sign } from 'node:crypto'
 
 /** Signs with a P-256 private key; 64 bytes. */
 export function signP256(privateKey: KeyObject, data: Uint8Array): Uint8Array {
-  return new Uint8Array(sign('sha256', data, { key: privateKey, dsaEncoding: 'ieee-p1363' }))
+  const { buffer, byteOffset, length } = sign('sha256', data, { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  return new Uint8Array(buffer, byteOffset, length)
 }
