@@ -99,7 +99,8 @@ export class Pipe {
     if (this.#cutting) return
     this.#cutting = true
     this.holding = true
-    setTimeout(this.#onCut, RESET_AFTER_MS)
+    // After a poll for events: a late timer would otherwise come before a reader of this process.
+    setTimeout(() => setImmediate(this.#onCut), RESET_AFTER_MS)
   }
 }
 
