@@ -27,15 +27,14 @@ const SHORT_TEXT = 24
 
 /** A cursor over one buffer, with one method for each kind of item. */
 export class CborReader {
-  readonly #in: Buffer
-  readonly #raw: Uint8Array // the same bytes: a Buffer's slices would be Buffers
+  readonly #in: Uint8Array
   #at = 0
   #argument = 0
 
   /** @param bytes - not copied; must not change while it is read */
   constructor(bytes: Uint8Array) {
-    this.#raw = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-    this.#in = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    // n.b. never a Buffer, whose slice is no copy
+    this.#in = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes
   }
 
   /** Offset of the next item. */
@@ -108,7 +107,7 @@ export class CborReader {
 
   #pairs(count: number, depth: number): Map<number | string, CborValue> {
     const map = new Map<number | string, CborValue>()
-    let before: Buffer | undefined
+    let before: Uint8Array | undefined
     for (let i = 0; i < count; i++) {
       const from = this.#at
       const key = this.value(depth)
@@ -116,7 +115,7 @@ export class CborReader {
         throw new CborError('expected keys of integer or text')
       const encoded = this.#in.subarray(from, this.#at)
       // RFC 8949 §4.2.1: strictly rising, which leaves no room for duplicates
-      if (before !== undefined && before.compare(encoded) >= 0)
+      if (before !== undefined && Buffer.compare(before, encoded) >= 0)
         throw new CborError('expected map keys once and in order')
       before = encoded
       map.set(key, this.value(depth))
@@ -138,7 +137,7 @@ export class CborReader {
 
   #bytes(): Uint8Array {
     const from = this.#take()
-    return this.#raw.slice(from, this.#at)
+    return this.#in.slice(from, this.#at)
   }
 
   #text(): string {
@@ -159,7 +158,7 @@ export class CborReader {
   #utf8(from: number, to: number): string {
     const bytes = this.#in.subarray(from, to)
     if (!isUtf8(bytes)) throw new CborError('expected valid UTF-8')
-    return bytes.toString('utf8')
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
   }
 
   /** Steps over `#argument` bytes; returns where they start. */
@@ -198,7 +197,7 @@ export class CborReader {
   #long(info: number): number {
     const size = 1 << (info - 24)
     if (size > this.#in.length - this.#at) throw new CborError('expected more bytes')
-    const value = size === 8 ? this.#int64() : this.#in.readUIntBE(this.#at, size)
+    const value = size === 8 ? this.#int64() : this.#bigEndian(this.#at, size)
     const least = size === 1 ? 24 : 2 ** (4 * size) // what fits in the next shorter form must use it
     if (value < least) throw new CborError('expected the shortest form of an integer')
     this.#at += size
@@ -206,9 +205,16 @@ export class CborReader {
   }
 
   #int64(): number {
-    const high = this.#in.readUInt32BE(this.#at)
+    const high = this.#bigEndian(this.#at, 4)
     if (high > 0x1fffff) throw new CborError('expected an integer within ±(2^53 − 1)')
-    return high * 0x100000000 + this.#in.readUInt32BE(this.#at + 4)
+    return high * 0x100000000 + this.#bigEndian(this.#at + 4, 4)
+  }
+
+  /** An unsigned integer of at most 4 bytes. */
+  #bigEndian(at: number, size: number): number {
+    let value = 0
+    for (let i = at; i < at + size; i++) value = value * 256 + (this.#in[i] ?? 0)
+    return value
   }
 
   #byte(): number {

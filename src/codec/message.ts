@@ -3,6 +3,7 @@
  * ignored, a default spelt out is accepted.
  */
 import type { HeaderValue } from '../bus.js'
+import { toHex } from '../bytes.js'
 import { MAX_LIFETIME_S, type MessageId, type WireMessage } from '../wire.js'
 import type { CborReader } from './cbor-reader.js'
 import { CborError, type CborValue } from './cbor-value.js'
@@ -216,7 +217,7 @@ export function readMessageId(reader: CborReader): MessageId {
 export function readEpoch(reader: CborReader): string {
   const bytes = reader.bytes()
   if (bytes.length !== EPOCH_BYTES) throw new CborError(`expected an epoch of ${EPOCH_BYTES} bytes`)
-  return Buffer.from(bytes).toString('hex')
+  return toHex(bytes)
 }
 
 function readFlags(flags: number, draft: Draft): void {

@@ -3,14 +3,19 @@
  * is kept ready for many uses.
  */
 import { createHmac, hash } from 'node:crypto'
-import { concat } from '../bytes.js'
 import { HmacKey } from './sodium.js'
 
 export const HASH_BYTES = 32
+const EMPTY = new Uint8Array(0)
 
 /** 32 bytes. */
 export function sha256(data: Uint8Array): Uint8Array {
   return hash('sha256', data, 'buffer')
+}
+
+/** The same as 64 hex digits: half the time, where the digits are wanted anyway. */
+export function sha256Hex(data: Uint8Array): string {
+  return hash('sha256', data, 'hex')
 }
 
 /** A key of HMAC: its bytes, or made ready. */
@@ -33,11 +38,11 @@ export function hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
 export function hkdfExpand(prk: MacKey, info: Uint8Array, length: number): Uint8Array {
   if (length < 1 || length > 255 * HASH_BYTES)
     throw new RangeError(`hkdfExpand: length must be 1..8160, got ${length}`)
-  const blocks: Uint8Array[] = []
-  let block: Uint8Array = new Uint8Array(0)
-  for (let i = 1; blocks.length * HASH_BYTES < length; i++) {
+  const okm = new Uint8Array(length)
+  let block: Uint8Array = EMPTY
+  for (let i = 1, at = 0; at < length; i++, at += HASH_BYTES) {
     block = hmacSha256(prk, block, info, Uint8Array.of(i))
-    blocks.push(block)
+    okm.set(block.subarray(0, length - at), at)
   }
-  return concat(...blocks).subarray(0, length)
+  return okm
 }

@@ -10,10 +10,10 @@ import { asError } from '../errors.js'
 import { SKEW_MS, type WireMessage } from '../wire.js'
 import { type Bucket, createBucket } from './bucket.js'
 import { type Header, openEnvelope, parseHeader, partyBytes, sessionInfo, signedBytes } from './envelope.js'
-import { sha256 } from './kdf.js'
+import { sha256, sha256Hex } from './kdf.js'
 import type { CardOffer, Certificate, Directory, Identity, SealingKey, Trust } from './peers.js'
 import { checkedBodyLimit } from './sealer.js'
-import type { NotOpened, Opener, OpenFailure, OpenResult } from './sealing.js'
+import type { NotOpened, Opened, Opener, OpenFailure, OpenResult } from './sealing.js'
 import { createSessionCache, type Session } from './sessions.js'
 import { verifySignature } from './signature.js'
 import { HmacKey } from './sodium.js'
@@ -55,7 +55,8 @@ interface Unverified {
   readonly session: ReceiverSession
   readonly signature: Uint8Array
   readonly content: Uint8Array
-  readonly contentHash: Uint8Array
+  /** 64 hex digits. */
+  readonly contentHash: string
 }
 
 type Step<T> = { readonly ok: true; readonly value: T } | NotOpened
@@ -134,7 +135,7 @@ export function createOpener(options: OpenerOptions): SessionOpener {
     const { head, messagesAt } = parsed.value
     const { signature, content } = plain
     // n.b. spelt out: spreading an object cost 8 µs here
-    const unverified: Unverified = { header, session, signature, content, contentHash: sha256(content) }
+    const unverified: Unverified = { header, session, signature, content, contentHash: sha256Hex(content) }
     const sender = authenticate(unverified, head, nowMs)
     if (!sender.ok) return sender
     return accept(unverified, head, messagesAt, senderOf(sender.value), nowMs)
@@ -174,12 +175,13 @@ export function createOpener(options: OpenerOptions): SessionOpener {
       return failure('stale-revocation', 'the revocation list is older than its maximum age')
     if (revocation === 'revoked')
       return failure('revoked', `the certificate of ${certificate.address} is revoked`)
+    const contentHash = Buffer.from(unverified.contentHash, 'hex')
     const data = signedBytes({
       header: unverified.header.bytes,
       recipient: unverified.session.recipient,
       publicKeyHash: unverified.session.publicKeyHash,
       certHash: certificate.hash,
-      contentHash: unverified.contentHash,
+      contentHash,
     })
     if (verifySignature(certificate.publicKey, data, unverified.signature))
       return { ok: true, value: certificate }
@@ -201,19 +203,19 @@ export function createOpener(options: OpenerOptions): SessionOpener {
     if (latest > nowMs + SKEW_MS) return failure('clock-ahead', `created ${latest - nowMs} ms from now`, from)
     if (head.card !== undefined) learn(head.card, from, nowMs)
     const { epoch, seq, floor, open, createdAtMs, predecessor } = head
-    return {
+    const opened: Opened = {
       ok: true,
       from,
       envelopeId: toHex(unverified.header.envelopeId),
-      contentHash: toHex(unverified.contentHash),
+      contentHash: unverified.contentHash,
       epoch,
       seq,
       floor,
       open,
       createdAtMs,
       messages: withinLifetime(messages, identity.card.lifetimeSeconds),
-      ...(predecessor && { predecessor }),
     }
+    return predecessor === undefined ? opened : { ...opened, predecessor }
   }
 
   /** n.b. a card that is refused costs its sender the answer, never the message that it rode on. */

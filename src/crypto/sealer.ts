@@ -16,7 +16,7 @@ import {
   signedBytes,
   syntheticEnvelopeId,
 } from './envelope.js'
-import { sha256 } from './kdf.js'
+import { sha256, sha256Hex } from './kdf.js'
 import type { Card, Certificate, Directory, Identity, Trust } from './peers.js'
 import { checkedRandom, createRandomStock, type RandomSource } from './random.js'
 import type { Recipient, SealedEnvelope, Sealer, SealRequest } from './sealing.js'
@@ -125,7 +125,8 @@ export function createSealer(options: SealerOptions): Sealer {
 
   function sealIn(session: SenderSession, certificate: Certificate, content: Uint8Array): SealedEnvelope {
     const { suite, keyId, enc, secret, recipient, publicKeyHash } = session
-    const contentHash = sha256(content)
+    const hash = sha256Hex(content)
+    const contentHash = Buffer.from(hash, 'hex')
     const envelopeId = syntheticEnvelopeId(secret, random(ENVELOPE_RANDOM_BYTES), contentHash)
     const bytes = encodeHeader({ suite, keyId, enc, envelopeId })
     const signature = identity.sign(
@@ -138,7 +139,7 @@ export function createSealer(options: SealerOptions): Sealer {
       }),
     )
     const body = sealEnvelope(secret, { bytes, envelopeId }, signature, content)
-    return { id: toHex(envelopeId), body, contentHash: toHex(contentHash) }
+    return { id: toHex(envelopeId), body, contentHash: hash }
   }
 
   return {
