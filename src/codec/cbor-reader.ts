@@ -24,6 +24,8 @@ const NAMES = [
   'simple or float',
 ] as const
 const SHORT_TEXT = 24
+/** The least argument that needs 1, 2, 4, 8 bytes. */
+const LEAST = [24, 0x100, 0x10000, 0x100000000] as const
 
 /** A cursor over one buffer, with one method for each kind of item. */
 export class CborReader {
@@ -198,7 +200,7 @@ export class CborReader {
     const size = 1 << (info - 24)
     if (size > this.#in.length - this.#at) throw new CborError('expected more bytes')
     const value = size === 8 ? this.#int64() : this.#bigEndian(this.#at, size)
-    const least = size === 1 ? 24 : 2 ** (4 * size) // what fits in the next shorter form must use it
+    const least = LEAST[info - 24] ?? 0 // what fits in the next shorter form must use it
     if (value < least) throw new CborError('expected the shortest form of an integer')
     this.#at += size
     return value

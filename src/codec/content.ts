@@ -66,7 +66,7 @@ export function contentOverhead({ chain = [], card }: Extras): number {
 
 function writeHead(writer: CborWriter, head: Head): void {
   const extras = extrasOf(head)
-  writer.array(extras.size === 0 ? HEAD_ITEMS : HEAD_ITEMS + 1)
+  writer.array(extras === undefined ? HEAD_ITEMS : HEAD_ITEMS + 1)
   writer.bytes(head.certId)
   writer.bytes(epochBytes(head.epoch))
   writer.integer(head.seq)
@@ -74,7 +74,7 @@ function writeHead(writer: CborWriter, head: Head): void {
   writer.integer(gap(head.seq, head.open))
   writer.integer(head.createdAtMs)
   writer.integer(head.ttlSeconds)
-  if (extras.size > 0) writer.value(extras, 2)
+  if (extras !== undefined) writer.value(extras, 2)
 }
 
 function gap(seq: number, below: number): number {
@@ -87,7 +87,8 @@ function extrasOf({
   chain,
   predecessor,
   card,
-}: Extras): Map<number, Uint8Array | ReturnType<typeof messageIdValue>> {
+}: Extras): Map<number, Uint8Array | ReturnType<typeof messageIdValue>> | undefined {
+  if (chain === undefined && predecessor === undefined && card === undefined) return undefined
   const extras = new Map<number, Uint8Array | ReturnType<typeof messageIdValue>>()
   if (chain !== undefined) extras.set(1, checkedChain(chain))
   if (predecessor !== undefined) {
