@@ -28,6 +28,9 @@ export interface Stage {
 /** Sets the stage: with RabbitMQ where it is installed and wanted, else in this process. */
 export async function setStage(say: Say, embedded: boolean): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'sealbus-demo-'))
+  // Also where the run is interrupted: the folder holds keys.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }))
+  process.once('SIGINT', () => process.exit(130))
   try {
     const pki = await makePki(dir, say)
     if (!embedded && findRabbitmq() !== undefined) return await onRabbitmq(dir, pki, say)

@@ -20,6 +20,7 @@ import type { Opener, PolicyCheck, Sealer } from './crypto/sealing.js'
 import type { Original } from './delivery.js'
 import { asError, SealbusError } from './errors.js'
 import type { Events } from './events.js'
+import { firstConnection, START_TIMEOUT_MS } from './first-connection.js'
 import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
 import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
@@ -50,6 +51,10 @@ export interface BusParts {
   readonly logger?: Logger
   /** The longest that a message may live here, ms. */
   readonly lifetimeMs?: number
+  /** For the first usable connection, ms; `Infinity` waits for ever. Default 30 000. */
+  readonly startTimeoutMs?: number
+  /** Why consuming makes no sense now, for the status: our own certificate is revoked, the list is too old. */
+  readonly hindrance?: () => Error | undefined
   /** A card came as a message; throws where it is not accepted. */
   readonly onCard: (bytes: Uint8Array) => void
   /** Ends what the composition started; called once, last. */
@@ -109,12 +114,13 @@ class ComposedBus implements CoreBus {
 
   async start(signal?: AbortSignal): Promise<void> {
     await this.#sender.start()
-    await this.#parts.transport.start(signal)
+    await firstConnection(this.#parts.transport, this.#parts.startTimeoutMs ?? START_TIMEOUT_MS, signal)
     this.#tellStatus()
   }
 
   async send(to: string | Party, message: Message, options: SendOptions = {}): Promise<SendResult> {
     this.#assertOpen()
+    checkSendOptions(options)
     return this.#send(this.#party(to), message, {}, options)
   }
 
@@ -181,6 +187,7 @@ class ComposedBus implements CoreBus {
 
   recheck(): void {
     this.#receiver.recheck()
+    this.#tellStatus()
   }
 
   sendSystem(to: Party, type: string, payload: Uint8Array, ttlSeconds: number): void {
@@ -210,6 +217,7 @@ class ComposedBus implements CoreBus {
 
   /** Permitting a request permits its reply; the answer to any other message has to be allowed by itself. */
   #reply(to: Party, message: Message, original: Original, options: SendOptions = {}): Promise<SendResult> {
+    checkSendOptions(options)
     return this.#send(to, message, { inReplyTo: original.id }, { ...options, permitted: original.request })
   }
 
@@ -273,6 +281,20 @@ class ComposedBus implements CoreBus {
 
   #assertOpen(): void {
     if (this.#stopping) throw new SealbusError('closed', 'the bus is closed or closing; make a new one')
+  }
+}
+
+const CHOICES: Readonly<Record<'priority' | 'until', readonly string[]>> = {
+  priority: ['command', 'report', 'backfill'],
+  until: ['stored', 'confirmed', 'handled'],
+}
+
+/** n.b. from JavaScript anything may come: an unknown word would make a lane that nobody pumps. */
+function checkSendOptions(options: SendOptions): void {
+  for (const name of ['priority', 'until'] as const) {
+    const given: string | undefined = options[name]
+    if (given === undefined || CHOICES[name].includes(given)) continue
+    throw new RangeError(`${name}: expected ${CHOICES[name].join(', ')}, got ${JSON.stringify(given)}`)
   }
 }
 

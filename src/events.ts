@@ -26,8 +26,8 @@ export class Events {
   /** Tells everybody. n.b. details hold names, numbers and reasons, never a payload or a key. */
   readonly emit: Emit = (event, detail) => {
     const { alarm, ...fields } = detail as { alarm?: boolean }
-    if (alarm === true) this.#logger?.warn(fields, event)
-    else this.#logger?.info(fields, event)
+    if (alarm === true) this.#logger?.warn(readable(fields), event)
+    else this.#logger?.info(readable(fields), event)
     this.#tell(event, detail)
     this.#tell('*', { event, ...detail })
   }
@@ -41,4 +41,14 @@ export class Events {
       }
     }
   }
+}
+
+/** An error as JSON has no message: a log line would show everything but what happened. */
+function readable(fields: object): object {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]: [string, unknown]) => [
+      name,
+      value instanceof Error ? value.message : value,
+    ]),
+  )
 }
