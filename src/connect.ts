@@ -51,6 +51,8 @@ export interface ConnectOptions extends SecureOptions {
   readonly heartbeatSeconds?: number
   /** One connection for publishing and consuming, for small devices: an alarm then stops consuming too. Default false. */
   readonly oneConnection?: boolean
+  /** For the first usable connection, ms; `Infinity` waits for ever. Default 30 000; 5 000 while we are refused. */
+  readonly startTimeoutMs?: number
   /** Gives up connecting. */
   readonly signal?: AbortSignal
 }
@@ -60,20 +62,23 @@ const RELOAD_MS = 30_000
 const CARD_TTL_S: number = 24 * 3_600
 
 /**
- * Connects to the brokers; resolves with the first usable connection.
- * @throws SealbusError `identity`, `configuration`, `corrupt-store`, `store-failed`; whatever aborted the signal.
- * n.b. a broker that is away or refuses us is no error here: it is tried again, and the status tells.
+ * Connects to the brokers; resolves with the first usable connection, and mends every later loss by itself.
+ * @throws SealbusError `identity`, `configuration`, `corrupt-store`, `store-failed`; `unauthorised`, `timeout` with the
+ * reason of the last attempt; whatever aborted the signal
  */
 export async function connect(options: ConnectOptions): Promise<Bus> {
-  return connectOver(options, folder => options.transport ?? overRabbit(options, folder), options.signal)
+  const { signal, startTimeoutMs } = options
+  const start = { ...(signal && { signal }), ...(startTimeoutMs !== undefined && { startTimeoutMs }) }
+  return connectOver(options, folder => options.transport ?? overRabbit(options, folder), start)
 }
 
 /** A secured bus over the transport that `makeTransport` makes once the folder has been read. */
 export async function connectOver(
   options: SecureOptions,
   makeTransport: (folder: LoadedFolder, state: string | undefined) => Transport | Promise<Transport>,
-  signal?: AbortSignal,
+  start: { readonly signal?: AbortSignal; readonly startTimeoutMs?: number } = {},
 ): Promise<Bus> {
+  checkIdentity(options)
   await sodiumReady()
   const reloadMs = checkReload(options.reloadMs ?? RELOAD_MS)
   const events = new Events(options.logger)
@@ -101,8 +106,10 @@ export async function connectOver(
       lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
       onCard: bytes => void folder.directory.offer(bytes, clock.now()),
       onClose: () => upkeep.stop(),
+      hindrance: () => hindrance(folder, clock),
+      ...(start.startTimeoutMs !== undefined && { startTimeoutMs: start.startTimeoutMs }),
     },
-    signal,
+    start.signal,
   )
   upkeep.start(bus, reloadMs)
   return bus
@@ -237,6 +244,27 @@ class Upkeep {
       if (peer.address !== address) bus.sendSystem(peer, CARD_TYPE, bytes, CARD_TTL_S)
     }
   }
+}
+
+/** n.b. others refuse us, or we them: better known from the status than from what does not arrive. */
+function hindrance({ trust, identity }: LoadedFolder, clock: Clock): Error | undefined {
+  const state = trust.revocation(identity.certificate, clock.now())
+  if (state === 'stale') {
+    const message =
+      'the revocation list is older than its maximum age: run sealbus pki refresh and deliver the new revoked.cbor'
+    return new SealbusError('revocation-stale', message)
+  }
+  if (state !== 'revoked') return undefined
+  return new SealbusError(
+    'untrusted',
+    'our own certificate is on the revocation list: enrol this device anew',
+  )
+}
+
+function checkIdentity(options: SecureOptions): void {
+  const { identity } = (options as SecureOptions | undefined) ?? {}
+  if (typeof identity === 'string') return
+  throw new TypeError(`identity: expected the path of an identity folder, got ${typeof identity}`)
 }
 
 function checkReload(ms: number): number {
