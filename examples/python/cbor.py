@@ -2,6 +2,7 @@
 
 MAX_DEPTH = 4
 MAX_INT = 2**53 - 1
+UNBOUNDED = 1 << 62
 
 
 class Malformed(ValueError):
@@ -15,11 +16,11 @@ def check(condition):
 
 def sequence(data):
     """All items of a CBOR sequence."""
-    items, at = [], 0
+    values, at = [], 0
     while at < len(data):
         item, at = decode(data, at)
-        items.append(item)
-    return items
+        values.append(item)
+    return values
 
 
 def one(data):
@@ -29,9 +30,27 @@ def one(data):
     return item
 
 
-def decode(data, at, depth=1):
-    """The item at an offset, and the offset after it."""
-    check(depth <= MAX_DEPTH)
+def items(value):
+    """How many items a value is, itself and the keys of maps included."""
+    if type(value) is list:
+        return 1 + sum(map(items, value))
+    if type(value) is dict:
+        return 1 + len(value) + sum(map(items, value.values()))
+    return 1
+
+
+class Budget:
+    """Items that may still be read."""
+
+    def __init__(self, left=UNBOUNDED):
+        self.left = left
+
+
+def decode(data, at, depth=1, budget=None):
+    """The item at an offset, and the offset after it. A budget is lowered by each item, and refused beyond."""
+    budget = budget or Budget()
+    budget.left -= 1
+    check(depth <= MAX_DEPTH and budget.left >= 0)
     major, n, at = _head(data, at)
     if major <= 1:
         value = n if major == 0 else -1 - n
@@ -45,8 +64,8 @@ def decode(data, at, depth=1):
         except UnicodeDecodeError:
             raise Malformed("not UTF-8") from None
     if major <= 5:
-        check(n <= len(data) - at)  # an item has at least one byte
-        return (_array if major == 4 else _map)(data, at, n, depth + 1)
+        check(n <= len(data) - at and n <= budget.left)  # an item has at least one byte
+        return (_array if major == 4 else _map)(data, at, n, depth + 1, budget)
     check(major == 7 and n in (20, 21))
     return n == 21, at
 
@@ -65,22 +84,22 @@ def _head(data, at):
     return major, n, at + size
 
 
-def _array(data, at, n, depth):
-    items = []
+def _array(data, at, n, depth, budget):
+    values = []
     for _ in range(n):
-        item, at = decode(data, at, depth)
-        items.append(item)
-    return items, at
+        item, at = decode(data, at, depth, budget)
+        values.append(item)
+    return values, at
 
 
-def _map(data, at, n, depth):
-    items, last = {}, b""
+def _map(data, at, n, depth, budget):
+    pairs, last = {}, b""
     for _ in range(n):
-        key, end = decode(data, at, depth)
+        key, end = decode(data, at, depth, budget)
         check(type(key) in (int, str) and bytes(data[at:end]) > last)
         last = bytes(data[at:end])
-        items[key], at = decode(data, end, depth)
-    return items, at
+        pairs[key], at = decode(data, end, depth, budget)
+    return pairs, at
 
 
 def encode(value):

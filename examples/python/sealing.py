@@ -16,6 +16,9 @@ from trust import AHEAD_S, MAX_TTL_S, Refused, cert_hash, lp, need, parse_chain,
 
 MAX_BODY_BYTES = 1 << 20
 MAX_TIME_MS = 8_640_000_000_000_000
+MAX_IGNORED_ITEMS = 256
+MAX_IGNORED_BYTES = 1024
+MAX_HEAD_ITEMS = 22 + 2 * MAX_IGNORED_ITEMS  # all that have a meaning, and the ignored with their keys
 TYPE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
 
@@ -91,7 +94,7 @@ class Receiver:
             raise Refused("bad-tag") from None
         signature, content = plain[:64], plain[64:]
         try:
-            head, after_head = cbor.decode(content, 0)
+            head, after_head = cbor.decode(content, 0, budget=cbor.Budget(MAX_HEAD_ITEMS))
             envelope = Envelope(head)  # 7
             signed_parts = public_key, content
             chain, envelope.sender = self.authenticate(envelope, signature, header, signed_parts, now_ms / 1000)  # 8, 9, 10
@@ -114,8 +117,8 @@ class Receiver:
         first_refusal = None
         for chain in self.candidates(envelope, now_s):
             try:
-                need(cert_hash(chain[0])[:8] == envelope.cert_id, "malformed")
                 domain, address, role = self.trust.identify(chain, now_s)
+                need(cert_hash(chain[0])[:8] == envelope.cert_id, "malformed")
                 if self.revocation:
                     self.revocation.check(self.trust.check_issuers(chain, now_s), address, now_s)
                 fingerprint = cert_hash(chain[0])
@@ -144,6 +147,13 @@ def is_place(value):
     return type(value) is list and len(value) == 2 and is_bytes(value[0], 8) and is_number(value[1])
 
 
+def need_few_ignored(fields):
+    """What stands under keys that are ignored is little."""
+    ignored = [value for key, value in fields.items() if key > 63]
+    need(sum(map(cbor.items, ignored)) <= MAX_IGNORED_ITEMS, "malformed")
+    need(sum(len(cbor.encode(value)) for value in ignored) <= MAX_IGNORED_BYTES, "malformed")
+
+
 class Envelope:
     """What the head says, each item checked; messages once they are read."""
 
@@ -156,6 +166,7 @@ class Envelope:
         self.floor, self.open, self.messages = self.seq - floor_gap, self.seq - open_gap, []
         extras = head[7] if len(head) == 8 else {}
         need(type(extras) is dict and all(is_number(k, least=1) and (k < 5 or k > 63) for k in extras), "malformed")
+        need_few_ignored(extras)
         self.chain, self.predecessor, self.card = extras.get(1), extras.get(2), extras.get(3)
         need(self.predecessor is None or is_place(self.predecessor), "malformed")
         need(all(type(extras.get(k, b"")) is bytes for k in (3, 4)), "malformed")
@@ -169,6 +180,7 @@ class Message:
     def __init__(self, envelope, index, fields, limit_s):
         need(type(fields) is dict and 1 in fields and 2 in fields, "malformed")
         need(all(is_number(k, least=1) and (k < 11 or k > 63) for k in fields), "malformed")
+        need_few_ignored(fields)
         self.type, self.payload, self.epoch, self.seq = fields[1], fields[2], envelope.epoch, envelope.seq + index
         after_ms, ttl_s, flags = fields.get(3, 0), fields.get(4, envelope.ttl_s), fields.get(9, 0)
         self.content_type = fields.get(5, "application/json")

@@ -24,19 +24,32 @@ const NAMES = [
   'simple or float',
 ] as const
 const SHORT_TEXT = 24
+/** More items than an input of that many bytes can have. */
+const UNBOUNDED = 0x3fffffff
 /** The least argument that needs 1, 2, 4, 8 bytes. */
 const LEAST = [24, 0x100, 0x10000, 0x100000000] as const
+
+/** What may still be read of something that nobody has vouched for. n.b. a million items take a second and 190 MB. */
+export interface Budget {
+  /** Numbers, strings, booleans, arrays, maps, and keys of maps: each counts as one. */
+  items: number
+  bytes: number
+}
 
 /** A cursor over one buffer, with one method for each kind of item. */
 export class CborReader {
   readonly #in: Uint8Array
   #at = 0
   #argument = 0
+  /** Items that {@link CborReader.value} may still read, and where the last byte string or text must end. */
+  #items = UNBOUNDED
+  #end: number
 
   /** @param bytes - not copied; must not change while it is read */
   constructor(bytes: Uint8Array) {
     // n.b. never a Buffer, whose slice is no copy
     this.#in = Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes
+    this.#end = bytes.length
   }
 
   /** Offset of the next item. */
@@ -77,8 +90,23 @@ export class CborReader {
     return this.#count(2)
   }
 
+  /** Any item that keeps within a budget, which it lowers. n.b. refused as soon as it leaves it, not after it was read. */
+  spend(budget: Budget, depth: number): CborValue {
+    const from = this.#at
+    this.#items = budget.items
+    this.#end = Math.min(this.#in.length, from + budget.bytes)
+    const value = this.value(depth)
+    budget.items = this.#items
+    budget.bytes -= this.#at - from
+    if (budget.bytes < 0) throw new CborError('expected fewer bytes')
+    this.#items = UNBOUNDED
+    this.#end = this.#in.length
+    return value
+  }
+
   /** Any item. @param depth - that of the item itself */
   value(depth = 1): CborValue {
+    if (--this.#items < 0) throw new CborError('expected fewer items')
     if (depth > MAX_DEPTH) throw new CborError(`expected a depth of at most ${MAX_DEPTH}`)
     const major = this.#head()
     switch (major) {
@@ -91,7 +119,7 @@ export class CborReader {
       case TEXT:
         return this.#text()
       case ARRAY:
-        return this.#items(this.#count(1), depth + 1)
+        return this.#list(this.#count(1), depth + 1)
       case MAP:
         return this.#pairs(this.#count(2), depth + 1)
       case SIMPLE:
@@ -101,7 +129,7 @@ export class CborReader {
     }
   }
 
-  #items(count: number, depth: number): CborValue[] {
+  #list(count: number, depth: number): CborValue[] {
     const items: CborValue[] = []
     for (let i = 0; i < count; i++) items.push(this.value(depth))
     return items
@@ -166,15 +194,15 @@ export class CborReader {
   /** Steps over `#argument` bytes; returns where they start. */
   #take(): number {
     const from = this.#at
-    if (this.#argument > this.#in.length - from) throw new CborError('expected a length within the input')
+    if (this.#argument > this.#end - from) throw new CborError('expected a length within the limits')
     this.#at = from + this.#argument
     return from
   }
 
   /** A number of items, each of `least` bytes or more: one that cannot fit is refused before anything is allocated. */
   #count(least: number): number {
-    if (this.#argument * least > this.#in.length - this.#at)
-      throw new CborError('expected a length within the input')
+    if (this.#argument * least > this.#end - this.#at || this.#argument * least > this.#items)
+      throw new CborError('expected a length within the limits')
     return this.#argument
   }
 

@@ -3,11 +3,12 @@
  * The head is read alone, before the signature is checked; messages only after it.
  */
 import { type LaneNumbers, MAX_MESSAGES, type Predecessor, type WireMessage } from '../wire.js'
-import { CborReader } from './cbor-reader.js'
+import { type Budget, CborReader } from './cbor-reader.js'
 import { CborError } from './cbor-value.js'
 import { CborWriter } from './cbor-writer.js'
 import {
   epochBytes,
+  ignoredBudget,
   messageIdValue,
   messageSize,
   readEpoch,
@@ -143,24 +144,25 @@ type Draft = { -readonly [K in keyof Extras]: Extras[K] }
 
 function readExtras(reader: CborReader): Extras {
   const draft: Draft = {}
+  const ignored = ignoredBudget()
   let before = 0
   for (let left = reader.map(); left > 0; left--) {
     const key = reader.unsigned()
     if (key <= before) throw new CborError('expected extras once, rising, from 1')
     before = key
-    readExtra(reader, key, draft)
+    readExtra(reader, key, draft, ignored)
   }
   return draft
 }
 
-function readExtra(reader: CborReader, key: number, draft: Draft): void {
+function readExtra(reader: CborReader, key: number, draft: Draft, ignored: Budget): void {
   if (key === 1) draft.chain = readChain(reader)
   else if (key === 2) draft.predecessor = readPredecessor(reader)
   else if (key === 3) draft.card = reader.bytes()
   else if (key === 4)
     reader.bytes() // padding
   else if (key < 64) throw new CborError(`expected no extra ${key}`)
-  else reader.value(3) // ignored, but well-formed
+  else reader.spend(ignored, 3) // ignored, but well-formed
 }
 
 function readChain(reader: CborReader): Uint8Array[] {

@@ -5,7 +5,7 @@
 import type { HeaderValue } from '../bus.js'
 import { toHex } from '../bytes.js'
 import { MAX_LIFETIME_S, type MessageId, type WireMessage } from '../wire.js'
-import type { CborReader } from './cbor-reader.js'
+import type { Budget, CborReader } from './cbor-reader.js'
 import { CborError, type CborValue } from './cbor-value.js'
 import type { CborWriter } from './cbor-writer.js'
 
@@ -13,12 +13,19 @@ import type { CborWriter } from './cbor-writer.js'
 export const DEFAULT_CONTENT_TYPE = 'application/json'
 export const MAX_HEADERS = 64
 export const EPOCH_BYTES = 8
+/** All ignored values of one map together. n.b. those of a head are read before anybody has vouched for them. */
+const MAX_IGNORED: Readonly<Budget> = { items: 256, bytes: 1024 }
 
 const TYPE = /^[A-Za-z0-9._/-]{1,64}$/
 const RECEIPT_WANTED = 1
 const REQUEST = 2
 /** Map head, keys, and the longest number of each kind: what {@link messageSize} counts without looking. */
 const FIXED_SIZE = 40
+
+/** A fresh {@link MAX_IGNORED}. */
+export function ignoredBudget(): Budget {
+  return { ...MAX_IGNORED }
+}
 
 /** What a message inherits where it says nothing. */
 export interface MessageDefaults {
@@ -142,19 +149,26 @@ export function readMessage(reader: CborReader, head: MessageDefaults): WireMess
     receiptWanted: false,
     request: false,
   }
+  const ignored = ignoredBudget()
   let before = 0
   for (let left = reader.map(); left > 0; left--) {
     const key = reader.unsigned()
     if (key <= before) throw new CborError('expected message keys once, rising, from 1') // §4.2.1, for unsigned keys
     before = key
-    readField(reader, key, draft, head)
+    readField(reader, key, draft, head, ignored)
   }
   if (draft.type === NO_TYPE || draft.payload === NO_PAYLOAD)
     throw new CborError('expected a type and a payload')
   return draft
 }
 
-function readField(reader: CborReader, key: number, draft: Draft, head: MessageDefaults): void {
+function readField(
+  reader: CborReader,
+  key: number,
+  draft: Draft,
+  head: MessageDefaults,
+  ignored: Budget,
+): void {
   switch (key) {
     case 1:
       draft.type = readType(reader)
@@ -172,7 +186,7 @@ function readField(reader: CborReader, key: number, draft: Draft, head: MessageD
       draft.contentType = reader.text()
       return
     case 6:
-      draft.correlationId = textOrBytes(reader.value(2))
+      draft.correlationId = textOrBytes(reader.spend({ items: 1, bytes: Infinity }, 2))
       return
     case 7:
       draft.replyTo = reader.text()
@@ -184,11 +198,11 @@ function readField(reader: CborReader, key: number, draft: Draft, head: MessageD
       readFlags(reader.unsigned(), draft)
       return
     case 10:
-      draft.headers = readHeaders(reader.value(2))
+      draft.headers = readHeaders(reader.spend({ items: 1 + 2 * MAX_HEADERS, bytes: Infinity }, 2))
       return
     default:
       if (key < 64) throw new CborError(`expected no message key ${key}`)
-      reader.value(2) // ignored, but well-formed
+      reader.spend(ignored, 2) // ignored, but well-formed
   }
 }
 

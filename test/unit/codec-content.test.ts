@@ -32,6 +32,37 @@ const required: [number, CborValue][] = [
   [2, new Uint8Array(1)],
 ]
 
+/** What may stand under keys that are ignored, and what is just too much. */
+const full = (count: number): CborValue => Array.from({ length: count - 1 }, () => 0)
+const AT_LIMIT: [string, [number, CborValue][]][] = [
+  [
+    '256 items',
+    [
+      [64, full(200)],
+      [65, full(56)],
+    ],
+  ],
+  ['1024 bytes', [[64, new Uint8Array(1021)]]],
+]
+const BEYOND: [string, [number, CborValue][]][] = [
+  ['257 items in one', [[64, full(257)]]],
+  [
+    '257 items in two',
+    [
+      [64, full(200)],
+      [65, full(57)],
+    ],
+  ],
+  ['1025 bytes in one', [[64, new Uint8Array(1022)]]],
+  [
+    '1025 bytes in two',
+    [
+      [64, new Uint8Array(1000)],
+      [65, new Uint8Array(21)],
+    ],
+  ],
+]
+
 describe('a head', () => {
   it('is read back as it was written, with every extra', () => {
     const full: Head = {
@@ -50,6 +81,29 @@ describe('a head', () => {
       [1000, 'x'],
     ])
     expect(parse(encodeCbor([...wireHead(), extras])).head).toEqual(head)
+  })
+
+  it.each(AT_LIMIT)('ignores extras of %s', (_, extras) => {
+    expect(parse(encodeCbor([...wireHead(), new Map(extras)])).head).toEqual(head)
+  })
+
+  it.each(BEYOND)('is refused with ignored extras of %s', (_, extras) => {
+    expect(() => parse(encodeCbor([...wireHead(), new Map(extras)]))).toThrow(/expected (fewer|a length)/)
+  })
+
+  it.each([
+    ['empty byte strings', 0x40],
+    ['empty maps', 0xa0],
+  ])('with a mebibyte of %s to ignore is refused before it is read', (_, initial) => {
+    const count = (1 << 20) - 100
+    const start = encodeCbor([...wireHead(), new Map([[64, 0]])]).slice(0, -1)
+    const array = Buffer.alloc(count + 5, initial)
+    array[0] = 0x9a
+    array.writeUInt32BE(count, 1)
+    const content = concat(start, array)
+    const since = performance.now()
+    expect(() => parseHead(content)).toThrow(CborError)
+    expect(performance.now() - since).toBeLessThan(50) // milliseconds; read to its end it takes a second
   })
 
   it.each<[string, CborValue]>([
@@ -119,6 +173,14 @@ describe('a message', () => {
       ['__proto__', 'x'],
       ['constructor', 1],
     ])
+  })
+
+  it.each(AT_LIMIT)('ignores keys of %s', (_, fields) => {
+    expect(parseMessage([...required, ...fields])).toEqual(parseMessage(required))
+  })
+
+  it.each(BEYOND)('is refused with ignored keys of %s', (_, fields) => {
+    expect(() => parseMessage([...required, ...fields])).toThrow(/expected (fewer|a length)/)
   })
 
   it.each<[string, [number | string, CborValue][]]>([
