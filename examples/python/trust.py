@@ -14,6 +14,7 @@ import cbor
 
 AHEAD_S = 120  # how far another clock may be ahead
 MAX_TTL_S = 604_800
+MAX_AGE_S = 366 * 86_400
 BAD_CERTIFICATE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 
 
@@ -103,6 +104,7 @@ class Trust:
         x509.SubjectKeyIdentifier,
         x509.AuthorityKeyIdentifier,
     )
+    issuer_purposes = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
     def __init__(self, domain, suites, roots, issuers, signers):
         self.domain, self.suites, self.roots = domain, suites, roots
@@ -149,7 +151,8 @@ class Trust:
                 need(basic and basic.ca and usage and usage.key_cert_sign, "untrusted-certificate")
                 need(basic.path_length is None or depth - 1 <= basic.path_length, "untrusted-certificate")
                 extended = extension(certificate, x509.ExtendedKeyUsage)
-                need(extended is None or ExtendedKeyUsageOID.CLIENT_AUTH in extended, "untrusted-certificate")
+                for_clients = extended is None or any(purpose in extended for purpose in self.issuer_purposes)
+                need(for_clients, "untrusted-certificate")
         return path
 
     @staticmethod
@@ -178,8 +181,8 @@ def signed_by(certificate, issuer):
 # --- Cards and revocation lists: [body, signature, chain] ---
 
 
-def signed_list(data, label, max_bytes):
-    """(body, chain) of a card or a revocation list that its own leaf has signed."""
+def signed_list(data, label, max_bytes, last_field):
+    """(body, chain) of a card or a revocation list that its own leaf has signed. Its fields are 1 to last_field."""
     try:
         need(len(data) <= max_bytes, "malformed")
         outer = cbor.one(data)
@@ -187,16 +190,23 @@ def signed_list(data, label, max_bytes):
         body, chain = cbor.one(outer[0]), parse_chain(outer[2])
     except cbor.Malformed:
         raise Refused("malformed") from None
-    need(type(body) is dict and verifies(chain[0], outer[1], lp(label) + outer[0]), "bad-signature")
+    need(has_fields(body, last_field), "malformed")
+    need(verifies(chain[0], outer[1], lp(label) + outer[0]), "bad-signature")
     return body, chain
+
+
+def has_fields(body, last):
+    """All of 1 to last; other keys up to 63 are refused, from 64 on ignored."""
+    fields = range(1, last + 1)
+    known = type(body) is dict and all(type(key) is int and (key in fields or key > 63) for key in body)
+    return known and all(field in body for field in fields)
 
 
 class Card:
     """A party's sealing keys. @raises Refused"""
 
     def __init__(self, data, trust, now_s):
-        body, self.chain = signed_list(data, b"sealbus-v1 card", 8192)
-        need(list(body) == list(range(1, 10)), "malformed")
+        body, self.chain = signed_list(data, b"sealbus-v1 card", 8192, 9)
         self.domain, self.address, self.counter, not_before, self.not_after = (body[n] for n in range(1, 6))
         keys, self.limit_s = body[6], body[7]
         need(all(type(body[n]) is int and body[n] >= 0 for n in (3, 4, 5, 7, 9)) and body[9] <= 2, "malformed")
@@ -223,9 +233,10 @@ class RevocationList:
     """Certificates that are not to be believed any more. @raises Refused"""
 
     def __init__(self, data, trust, now_s):
-        body, chain = signed_list(data, b"sealbus-v1 revocation-list", 1 << 20)
-        need(list(body) == list(range(1, 7)) and body[1] == trust.domain, "malformed")
+        body, chain = signed_list(data, b"sealbus-v1 revocation-list", 1 << 20, 6)
+        need(body[1] == trust.domain, "malformed")
         need(all(type(body[n]) is int and body[n] >= 0 for n in (2, 3, 4)) and body[3] <= now_s + AHEAD_S, "malformed")
+        need(1 <= body[4] <= MAX_AGE_S, "malformed")
         need(spki_hash(chain[0]).hex() in trust.signers, "untrusted-certificate")
         usage = extension(trust.check_issuers(chain, now_s)[0], x509.KeyUsage)
         need(usage and (usage.digital_signature or usage.crl_sign), "untrusted-certificate")

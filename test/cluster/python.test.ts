@@ -114,6 +114,19 @@ describe('a client in Python', () => {
     expect(await echo).toContain('get_report from vpp-0001, a vpp: {"n":1}')
   })
 
+  test('of one file opens a request, and its sealed reply reaches whoever asked', async () => {
+    const minimal = python('minimal.py', [device('heh-0001'), '2'])
+    const ask = (n: number): Promise<Delivery> =>
+      vpp.request('heh-0001', { type: 'get_report', payload: { n } }, { timeoutMs: 60_000 })
+    const replies = [await ask(1), await ask(2)]
+    expect(replies.map(reply => [reply.type, reply.json(), reply.from?.address])).toEqual([
+      ['report', { n: 1 }, 'heh-0001'],
+      ['report', { n: 2 }, 'heh-0001'],
+    ])
+    expect(await minimal).toContain('get_report from vpp-0001, a vpp: {"n":1}')
+    expect(await lengthOf('inbox.heh-0001')).toBe(0)
+  })
+
   test('sends a message by itself, which comes with its authenticated sender', async () => {
     const arrived = nextMessage()
     await python('client.py', [device('heh-0001'), 'send', 'vpp-0001', 'report', '{"power": -1200}'])

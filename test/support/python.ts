@@ -16,3 +16,12 @@ export async function python(file: string, args: readonly string[], timeoutMs = 
   const { stdout } = await exec('/usr/bin/python3', ['-B', path, ...args], { timeout: timeoutMs, cwd: ROOT })
   return stdout
 }
+
+/** Runs a program that is given as text. */
+export async function pythonCode(code: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await exec('/usr/bin/python3', ['-B', '-c', code, ...args], {
+    timeout: 60_000,
+    cwd: ROOT,
+  })
+  return stdout
+}
