@@ -5,13 +5,16 @@
 import { asError, isSealbusError, SealbusError } from '../errors.js'
 import type { ConsumeMessage } from './amqp.js'
 import { Backoff } from './backoff.js'
-import { type Deferred, deferred, pause, within } from './deadline.js'
+import { atMost, type Deferred, deferred, pause, within } from './deadline.js'
 import { channelFailure, connectionLost, replyCode } from './failures.js'
 import { Generation } from './generation.js'
 import type { Link } from './link.js'
 import type { LastingLink } from './reconnect.js'
 import { DECLARE_MS, declareInbox, type InboxKind, type Names, singleActive } from './topology.js'
 import type { TransportConsumer, TransportDelivery, TransportEvent } from './transport.js'
+
+/** From the wish to stop until `stop` resolves; the channel's own deadline is shorter. */
+const STOP_MS = 2_200
 
 export interface ConsumerSetup {
   readonly lasting: LastingLink
@@ -52,11 +55,13 @@ export class InboxConsumer implements TransportConsumer {
     return this.#refusal
   }
 
-  /** n.b. closes the channel: a cancel first would let the next worker run ahead of what is unacknowledged. */
+  /**
+   * Resolves within {@link STOP_MS}; what a silent broker then still answers is given back unseen.
+   * n.b. closes the channel: a cancel first would let the next worker run ahead of what is unacknowledged.
+   */
   async stop(): Promise<void> {
     this.#stop.abort(new SealbusError('closed', 'the consumer was stopped'))
-    await this.#generation?.end()
-    await this.#running
+    await atMost(STOP_MS, Promise.all([this.#generation?.end(), this.#running]))
   }
 
   /** n.b. a second consumer on the channel has its own prefetch; with a single active consumer it would wait in vain. */
@@ -121,6 +126,7 @@ export class InboxConsumer implements TransportConsumer {
   }
 
   #deliver(message: ConsumeMessage, generation: Generation): void {
+    if (this.#stopped()) return // n.b. too late to be wanted: its channel is about to close
     try {
       this.#setup.onDelivery(generation.delivery(message))
     } catch (thrown) {

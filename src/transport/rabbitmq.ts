@@ -2,7 +2,7 @@
 import { isSealbusError, SealbusError } from '../errors.js'
 import { Backoff } from './backoff.js'
 import { InboxConsumer } from './consumer.js'
-import { pause } from './deadline.js'
+import { abortable, pause } from './deadline.js'
 import { dialler } from './dial.js'
 import { Endpoints } from './endpoints.js'
 import type { Link } from './link.js'
@@ -80,7 +80,7 @@ class RabbitTransport implements Transport {
 
   async consume(
     onDelivery: (delivery: TransportDelivery) => void,
-    options: { prefetch: number; onLost?: () => void },
+    options: { prefetch: number; onLost?: () => void; signal?: AbortSignal },
   ): Promise<TransportConsumer> {
     this.#assertOpen()
     if (this.#consumer !== undefined)
@@ -89,7 +89,7 @@ class RabbitTransport implements Transport {
       throw new RangeError(`prefetch: expected a whole number 1..65535, got ${options.prefetch}`)
     }
     const consumer = this.#inboxConsumer(onDelivery, options.prefetch, options.onLost ?? (() => undefined))
-    await consumer.tried
+    await abortable(consumer.tried, options.signal).catch(() => undefined) // n.b. stopped or not, it can be stopped
     return {
       addCredit: count => consumer.addCredit(count),
       stop: async () => {

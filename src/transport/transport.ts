@@ -100,11 +100,12 @@ export interface Transport {
   writable(): Promise<void> | undefined
   /**
    * Delivers the inbox one body at a time, in the broker's order; builds the consumer anew after every loss, for ever.
-   * `onLost` is called when unacknowledged deliveries have become stale.
+   * `onLost` is called when unacknowledged deliveries have become stale. Resolves when the first attempt has succeeded
+   * or failed, at the latest when `signal` fires: the handle is there to be stopped.
    */
   consume(
     onDelivery: (delivery: TransportDelivery) => void,
-    options: { prefetch: number; onLost?: () => void },
+    options: { prefetch: number; onLost?: () => void; signal?: AbortSignal },
   ): Promise<TransportConsumer>
   /** How many consumers the broker sees on the own inbox, or undefined where it will not say. */
   consumers(): Promise<number | undefined>

@@ -160,6 +160,34 @@ describe('silence ends at a deadline', () => {
   })
 })
 
+describe('consuming that is asked for in an outage', () => {
+  test('consume() gives its handle when the signal fires, and the handle ends what never began', async () => {
+    const made = transport('amqp://127.0.0.1:1')
+    const startedAt = performance.now()
+    const consumer = await made.consume(() => undefined, { prefetch: 1, signal: AbortSignal.timeout(50) })
+    await consumer.stop()
+    expect(performance.now() - startedAt).toBeLessThan(500)
+  })
+
+  test('stop() has a deadline where the broker keeps silent, and nothing is delivered afterwards', async () => {
+    let consume = (): void => undefined
+    const server = await broker((step, session, channel) => {
+      if (step !== 'basic.consume') return undefined
+      consume = () => session.send(frames.consumeOk(channel), frames.deliver(channel, 1, 'x'))
+      return true
+    })
+    const made = transport(server.url)
+    let delivered = 0
+    const consumer = await made.consume(() => delivered++, { prefetch: 1, signal: AbortSignal.timeout(50) })
+    const startedAt = performance.now()
+    await consumer.stop()
+    expect(performance.now() - startedAt).toBeLessThan(2_500)
+    consume()
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect(delivered).toBe(0)
+  })
+})
+
 describe('confirms match by channel and delivery tag', () => {
   test('out of order, several at once, acks and nacks', async () => {
     let [published, on] = [0, 0]
