@@ -73,6 +73,12 @@ export async function run(argv: string[]): Promise<number> {
   if (values.help || name === 'help' || name === '') return say(HELP, 0)
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) return complain(`sealbus cluster: no command ${JSON.stringify(name)}\n\n${HELP}`)
+  const stray = ['kill', 'stop', 'start'].includes(name) ? undefined : which[0]
+  if (stray !== undefined)
+    return complain(`sealbus cluster ${name}: unexpected ${JSON.stringify(stray)}\n\n${HELP}`)
+  if (values.nodes !== undefined && !/^[1-7]$/.test(values.nodes)) {
+    return complain(`--nodes: expected 1 to 7, got ${JSON.stringify(values.nodes)}`)
+  }
   const request: Request = {
     dir: values.dir ?? defaultFolder(values.name),
     name: values.name,

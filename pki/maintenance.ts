@@ -30,11 +30,16 @@ export interface Refreshed {
  */
 export async function refresh(pki: Pki): Promise<Refreshed> {
   return pki.exclusively(() => {
-    const list = readList(pki.layout.revocationList)
-    const listRenewed = isAgeing(list, pki.now())
-    if (listRenewed) saveList(pki, nextList(list, pki.now()))
+    const listRenewed = renewListIfAgeing(pki)
     return { ...rewrite(pki, listDevices(pki)), listRenewed }
   })
+}
+
+function renewListIfAgeing(pki: Pki): boolean {
+  const list = readList(pki.layout.revocationList)
+  if (!isAgeing(list, pki.now())) return false
+  saveList(pki, nextList(list, pki.now()))
+  return true
 }
 
 function rewrite(pki: Pki, devices: readonly Device[]): Omit<Refreshed, 'listRenewed'> {
@@ -78,8 +83,8 @@ export interface RenewOptions {
 }
 
 /**
- * Renews certificates of devices: the same key, a new certificate, a card to match. Revoked ones are left alone, and so
- * are those whose folder is not here. Returns the names renewed.
+ * Renews certificates of devices: the same key, a new certificate, a card to match; and the revocation list where half of
+ * its age has passed. Revoked devices are left alone, and so are those whose folder is not here. Returns the names renewed.
  * @throws SealbusError `configuration` for an unknown or revoked name
  */
 export async function renew(
@@ -97,7 +102,8 @@ export async function renew(
     const due = chosen.filter(device => device.notAfterMs <= horizonMs)
     const writer = new DeviceWriter(pki, pki.policy())
     for (const device of due) if (device.folder !== undefined) writer.renew(device, device.folder)
-    deliver(pki, pki.policy(), listDevices(pki))
+    if (renewListIfAgeing(pki)) rewrite(pki, listDevices(pki))
+    else deliver(pki, pki.policy(), listDevices(pki))
     return due.map(device => device.name)
   })
 }

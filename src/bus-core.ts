@@ -166,9 +166,9 @@ class ComposedBus implements CoreBus {
     if (this.#draining) return { state: 'draining' }
     if (this.#receiver.state === 'failed') return { state: 'paused', reason: this.#failure ?? storeFailed() }
     const status = this.#parts.transport.status()
-    return status.state === 'ready' && this.#receiver.state === 'paused'
-      ? { state: 'paused', reason: stale() }
-      : status
+    if (status.state !== 'ready') return status
+    const hindrance = this.#parts.hindrance?.() ?? (this.#receiver.state === 'paused' ? stale() : undefined)
+    return hindrance === undefined ? status : { state: 'paused', reason: hindrance }
   }
 
   on(event: string, listener: (event: unknown) => void): () => void {

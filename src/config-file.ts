@@ -28,7 +28,7 @@ export interface ConfigFile {
   readonly passwordFile?: string
 }
 
-const BROKER = /^amqps?:\/\/[^/?#@\s]+\/?$/
+const BROKER = /^amqps:\/\/[^/?#@\s]+\/?$/
 const NAME = /^[^\s]{1,255}$/
 const FILE = /^.{1,4096}$/
 

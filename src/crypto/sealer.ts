@@ -63,7 +63,7 @@ export function createSealer(options: SealerOptions): Sealer {
     if (card === undefined) {
       throw new SealbusError(
         'unknown-recipient',
-        `no card of ${partyKey(to)} is known: put its card.cbor into the directory`,
+        `no card of ${partyKey(to)} is known: check the address and the policy, and put the card into the folder cards/ of the identity (sealbus pki does when it issues the party)`,
       )
     }
     if (endOf(card) <= nowMs) {

@@ -263,6 +263,6 @@ const unknown = because(
 function notDurable(): SealbusError {
   return new SealbusError(
     'configuration',
-    "send: until 'stored' needs an outbox on disk; give a state folder, or ask for 'confirmed'",
+    "send: until 'stored' needs an outbox on disk, which this bus does not have: ask for 'confirmed' or 'handled'",
   )
 }

@@ -41,13 +41,13 @@ export function parseBroker(text: string, allowPlaintext: boolean): Broker {
   if (!tls && !allowPlaintext) {
     throw new SealbusError(
       'configuration',
-      'brokers: amqp:// is plaintext: use amqps://, or set allowPlaintext: true',
+      'brokers: amqp:// is plaintext: use amqps:// (rabbitTransport alone takes allowPlaintext: true)',
     )
   }
   if (url.username !== '' || url.password !== '' || !['', '/'].includes(url.pathname)) {
     throw new SealbusError(
       'configuration',
-      'brokers: no user, password or virtual host in the URL: use the options',
+      'brokers: no user, password or virtual host in the URL: they have fields of their own (config.json: user, passwordFile, vhost)',
     )
   }
   const host = url.hostname.replace(/^\[|\]$/g, '')

@@ -27,7 +27,7 @@ const CONNECT: readonly Row[] = [
       /UNABLE_TO_|SELF_SIGNED|CERT_(?:SIGNATURE|UNTRUSTED|REVOKED|NOT_YET)|INVALID_CA|ERR_SSL_CERTIFICATE_VERIFY/,
     code: 'unauthorised',
     advice:
-      "the broker's TLS certificate is not signed by the configured CA: check tls.ca, or who answers there",
+      "the broker's TLS certificate is not signed by the configured CA: check serverCa (broker-root.crt), or who answers there",
   },
   {
     match: /alert certificate expired|ALERT_CERTIFICATE_EXPIRED/i,

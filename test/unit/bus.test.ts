@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { initPki, provision } from '../../pki/index.js'
-import type { Bus, Delivery } from '../../src/bus.js'
+import type { Bus, Delivery, SendOptions } from '../../src/bus.js'
 import { connect, isSealbusError, MemoryBroker, memoryTransport, plainBus, secure } from '../../src/index.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'sealbus-bus-'))
@@ -147,6 +147,37 @@ describe('a secured bus', () => {
     expect(reply.type).toBe('not/in-the-policy')
     await vpp.send('heh-0001', { type: 'get_report', payload: {} }, { until: 'handled' })
     expect(answers).toEqual(['sent', 'not-permitted'])
+  })
+
+  it.each([
+    { priority: 'high', message: /priority: expected command, report, backfill, got "high"/ },
+    { until: 'handld', message: /until: expected stored, confirmed, handled, got "handld"/ },
+  ])('refuses an unknown word in the options: $message', async ({ message, ...options }) => {
+    const hub = await joinBus(new MemoryBroker(), 'heh-0001')
+    await expect(
+      hub.send('vpp-0001', { type: 'report', payload: {} }, options as SendOptions),
+    ).rejects.toThrow(message)
+  })
+
+  it('says paused, and why, where the revocation list is too old', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sealbus-stale-'))
+    try {
+      const past = Date.now() - 40 * 24 * 3_600_000
+      const { pki } = await initPki({
+        dir: folder,
+        domain: 'field',
+        passphrase: 'for tests only',
+        now: () => past,
+      })
+      await provision(pki, [{ name: 'vpp-0001', role: 'vpp' }])
+      const transport = memoryTransport(new MemoryBroker(), 'vpp-0001')
+      const bus = await connect({ identity: join(folder, 'devices', 'vpp-0001'), transport, seen: 'memory' })
+      open.push(bus)
+      expect(bus.status()).toMatchObject({ state: 'paused', reason: { code: 'revocation-stale' } })
+    } finally {
+      await Promise.all(open.splice(0).map(bus => bus.close()))
+      rmSync(folder, { recursive: true, force: true })
+    }
   })
 
   it('refuses an unknown recipient, at once', async () => {
