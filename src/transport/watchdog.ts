@@ -46,15 +46,16 @@ export class ConfirmWatchdog {
       now - oldest < SUSPECT_MS
     ) {
       this.#askedAt = undefined
-    } else if (this.#askedAt === undefined) this.#ask(link, now)
-    else if (now - this.#askedAt >= ANSWER_MS && now - this.#heardAt >= SILENT_MS) this.#giveUp(link, now)
+    } else if (this.#askedAt === undefined) {
+      if (now - this.#heardAt >= SILENT_MS - ANSWER_MS) this.#ask(link, now)
+    } else if (now - this.#askedAt >= ANSWER_MS && now - this.#heardAt >= SILENT_MS) this.#giveUp(link, now)
   }
 
-  /** n.b. after a pause of our own the bytes may wait unread: hearing starts anew. */
+  /** Bytes answer every question asked so far. n.b. after a pause of our own they may wait unread: hearing starts anew. */
   #listen(link: Link | undefined, now: number, onTime: boolean): void {
     const bytesRead = link?.bytesRead ?? 0
     if (onTime && link === this.#link && bytesRead === this.#bytesRead) return
-    if (link !== this.#link || !onTime) this.#askedAt = undefined
+    this.#askedAt = undefined
     this.#link = link
     this.#bytesRead = bytesRead
     this.#heardAt = now
