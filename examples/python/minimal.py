@@ -186,8 +186,11 @@ class Party:
             body, chain, (leaf, *_) = self.signed(data, 8192, b"sealbus-v1 card", CARD, now_s)
             need((found := self.identify(chain, now_s)) and [*found[0][:2], cert_hash(leaf)] == [body[1], body[2], body[8]], UNTRUSTED)
             need(body[4] < body[5] <= seconds(leaf.not_valid_after) and max(body[3] / 1000, body[4]) <= now_s + AHEAD_S)
+            need(now_s < body[5] and body[3] / 1000 <= body[5] + AHEAD_S)  # one that is over is of no use here
+            self.check_revoked(*found, now_s)
             self.chains.setdefault(body[8][:8], set()).add(chain)
-            self.cards[found[0][:2]] = max(self.cards.get(found[0][:2], (body, chain)), (body, chain), key=lambda card: card[0][3])
+            held = self.cards.get(found[0][:2], (body, chain))
+            self.cards[found[0][:2]] = max(held, (body, chain), key=lambda card: (now_s < card[0][5], card[0][3]))
         except Refused as refusal:  # does no harm
             print(f"a card was refused: {refusal}", file=sys.stderr)
 
