@@ -115,15 +115,26 @@ class Client:
             self.learn_card(card)
 
     def learn_card(self, data):
-        """The card with the highest counter counts. One that is refused does no harm."""
+        """The card with the highest counter counts, among those that hold. One that is refused does no harm."""
         try:
             card = Card(data, self.folder.trust, time.time())
         except Refused as refusal:
             return print(f"a card was refused: {refusal}", file=sys.stderr)
         self.receiver.learn(card.chain)
         held = self.cards.get((card.domain, card.address))
-        if held is None or card.counter > held.counter:
+        if held is None or (self.holds(card), card.counter) > (self.holds(held), held.counter):
             self.cards[card.domain, card.address] = card
+
+    def holds(self, card):
+        """Whether its time is not over, nor its certificate revoked."""
+        now_s = time.time()
+        try:
+            path = self.folder.trust.check_issuers(card.chain, now_s)
+            if self.receiver.revocation:
+                self.receiver.revocation.check(path, card.address, now_s)
+        except Refused as refusal:
+            return str(refusal) == "stale-revocation" and now_s < card.not_after
+        return now_s < card.not_after
 
     def send(self, to, message_type, payload, in_reply_to=None, lane_name="report"):
         """Seals one message to (domain, address), and returns when the broker has it."""

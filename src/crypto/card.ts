@@ -167,6 +167,8 @@ function expectTimes(card: SignedCard, certificate: Certificate, nowMs: number):
     throw refuse(`of ${address}: expected it to end no later than its certificate`)
   if (counter > nowMs + SKEW_MS)
     throw refuse(`of ${address}: its counter lies in the future, check the clocks`)
+  // n.b. who stole a key whose certificate has ended would else outdo every later card
+  if (counter > notAfterMs + SKEW_MS) throw refuse(`of ${address}: its counter lies after its end`)
   if (notBeforeMs > nowMs + SKEW_MS) throw refuse(`of ${address}: it is not valid yet, check the clocks`)
 }
 

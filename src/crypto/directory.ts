@@ -1,4 +1,7 @@
-/** Cards of others in memory: the newest accepted one a party, by the counter. None of its sources is trusted. */
+/**
+ * Cards of others in memory: one a party, the newest that holds, else the newest. None of its sources is trusted; a card
+ * *holds* while its time is not over and its certificate is not revoked.
+ */
 import type { Party } from '../bus.js'
 import { equal } from '../bytes.js'
 import { partyKey } from '../wire.js'
@@ -32,24 +35,38 @@ class CardDirectory implements MemoryDirectory {
   }
 
   /**
-   * | counter against the held card's | outcome |
+   * | against the held card | outcome |
    * | --- | --- |
-   * | none is held, or above | `new` |
-   * | equal, same body | `known` |
-   * | equal, another body | `conflict`: the first is kept |
-   * | below | `older` |
+   * | none is held | `new` |
+   * | this one holds, the held one does not | `new`, whatever the counters |
+   * | the held one holds, this one does not | `older`, whatever the counters |
+   * | counter above | `new` |
+   * | counter equal, same body | `known` |
+   * | counter equal, another body | `conflict`: the first is kept |
+   * | counter below | `older` |
    */
   offer(bytes: Uint8Array, nowMs: number): CardOffer {
     const claimed = parseCard(bytes)
     const held = this.#cards.get(partyKey(claimed))
     if (held !== undefined && equal(held.bytes, bytes)) return 'known'
     const card = verifyCard(bytes, this.#trust, nowMs)
-    if (held !== undefined && card.counter < held.counter) return 'older'
+    const outcome = held === undefined ? 'new' : this.#compare(card, claimed.body, held, nowMs)
+    if (outcome === 'new') this.#take(card)
+    return outcome
+  }
+
+  /** n.b. a stolen key claims the highest counter there is: it counts nothing once its certificate is over. */
+  #compare(card: Card, body: Uint8Array, held: Card, nowMs: number): CardOffer {
     // n.b. bodies, not bytes: anybody can write a signature's s as n − s, which is no conflict
-    if (held?.counter === card.counter)
-      return equal(parseCard(held.bytes).body, claimed.body) ? 'known' : 'conflict'
-    this.#take(card)
-    return 'new'
+    if (held.counter === card.counter && equal(parseCard(held.bytes).body, body)) return 'known'
+    const holds = this.#holds(card, nowMs)
+    if (holds !== this.#holds(held, nowMs)) return holds ? 'new' : 'older'
+    if (card.counter === held.counter) return 'conflict'
+    return card.counter > held.counter ? 'new' : 'older'
+  }
+
+  #holds({ notAfterMs, certificate }: Card, nowMs: number): boolean {
+    return nowMs < notAfterMs && this.#trust.revocation(certificate, nowMs) !== 'revoked'
   }
 
   onNew(listener: (card: Card) => void): () => void {

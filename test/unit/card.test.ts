@@ -47,6 +47,16 @@ describe('card', () => {
     expect(() => issueCard({ ...request, lifetimeSeconds: 8 * 86_400 })).toThrow(RangeError)
   })
 
+  it('cannot have been signed after its own end', () => {
+    const [notAfterMs, later] = [NOW + DAY, NOW + 2 * DAY]
+    expect(
+      verifyCard(pki.card(leaf, { notAfterMs, counter: notAfterMs + 120_000 }), trust, later),
+    ).toBeDefined()
+    expect(() =>
+      verifyCard(pki.card(leaf, { notAfterMs, counter: notAfterMs + 120_001 }), trust, later),
+    ).toThrow(/its end/)
+  })
+
   it('that has expired is still known, and known to be over', () => {
     const card = pki.card(leaf, { notAfterMs: NOW + DAY })
     expect(verifyCard(card, trust, NOW + 2 * DAY).notAfterMs).toBe(NOW + DAY)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decodeCbor, encodeCbor } from '../../src/codec/cbor.js'
-import { createDirectory } from '../../src/crypto/directory.js'
+import { createDirectory, type MemoryDirectory } from '../../src/crypto/directory.js'
 import type { Card } from '../../src/crypto/peers.js'
 import { DAY, makePki, NOW } from '../support/certificates.js'
 
@@ -78,4 +78,46 @@ describe('directory', () => {
     expect(directory.offer(pki.card(leaf, { notAfterMs: NOW + DAY }), NOW + 365 * DAY)).toBe('new')
     expect(directory.find(party)?.notAfterMs).toBe(NOW + DAY)
   })
+
+  it('lets no card of an ended certificate displace one that holds, whatever counter it claims', () => {
+    const directory = createDirectory(pki.trust())
+    const [now, old] = [NOW + 60 * DAY, pki.leaf({ notAfterMs: NOW + 10 * DAY })]
+    const genuine = pki.card(leaf, { counter: now - DAY, notAfterMs: now + DAY })
+    const ended = pki.card(old, { counter: NOW + 9 * DAY + 100_000, notAfterMs: NOW + 9 * DAY })
+    expect(directory.offer(pki.card(leaf, { counter: NOW, notAfterMs: now + DAY }), now)).toBe('new')
+    expect(directory.offer(ended, now)).toBe('older')
+    expect(directory.offer(genuine, now)).toBe('new')
+    expect(directory.find(party)?.bytes).toEqual(genuine)
+  })
+
+  it('lets no card of a revoked certificate displace one that holds', () => {
+    const { directory, genuine, stolen } = afterTheft()
+    expect(directory.offer(genuine, NOW + 60_000)).toBe('new')
+    expect(directory.offer(stolen, NOW + 60_000)).toBe('older')
+    expect(directory.find(party)?.bytes).toEqual(genuine)
+  })
+
+  it('takes a card that holds in place of one of a revoked or ended certificate, whatever its counter', () => {
+    const { directory, genuine, stolen } = afterTheft()
+    expect(directory.offer(stolen, NOW + 60_000)).toBe('new') // a poisoned folder, read first
+    expect(directory.offer(genuine, NOW + 60_000)).toBe('new')
+    expect(directory.find(party)?.bytes).toEqual(genuine)
+    const over = NOW + 31 * DAY
+    const lasting = pki.card(leaf, { counter: NOW - 1, notAfterMs: NOW + 60 * DAY })
+    expect(directory.offer(lasting, over)).toBe('new')
+    expect(directory.offer(genuine, over)).toBe('older')
+  })
 })
+
+/** One certificate of heh-0001 was stolen and revoked, the device has another; the thief claims the highest counter. */
+function afterTheft(): { directory: MemoryDirectory; genuine: Uint8Array; stolen: Uint8Array } {
+  const trust = pki.trust({ revocation: { signers: [pki.revocationSigner.spkiSha256] } })
+  const addresses = [{ address: 'heh-0001', issuedBeforeMs: NOW - 100_000 }]
+  trust.acceptRevocationList(pki.revocationList({ addresses, maxAgeSeconds: 100 * 86_400 }), NOW)
+  const current = pki.leaf({ notBeforeMs: NOW - 100_000 })
+  return {
+    directory: createDirectory(trust),
+    genuine: pki.card(current, { counter: NOW - 50_000 }),
+    stolen: pki.card(leaf, { counter: NOW + 100_000 }),
+  }
+}
