@@ -77,7 +77,7 @@ export async function run(argv: string[]): Promise<number> {
   if (stray !== undefined)
     return complain(`sealbus cluster ${name}: unexpected ${JSON.stringify(stray)}\n\n${HELP}`)
   if (values.nodes !== undefined && !/^[1-7]$/.test(values.nodes)) {
-    return complain(`--nodes: expected 1 to 7, got ${JSON.stringify(values.nodes)}`)
+    return complain(`nodes must be an integer from 1 to 7, not ${values.nodes}`)
   }
   const request: Request = {
     dir: values.dir ?? defaultFolder(values.name),

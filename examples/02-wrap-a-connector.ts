@@ -1,7 +1,7 @@
 /**
  * A connector that exists already, moved to a sealed bus by the one line that makes its bus.
  *
- *   node dist/examples/02-wrap-a-connector.js D STATE
+ *   node dist/examples/02-wrap-a-connector.js D STATE      D as in example 01; STATE is a folder, made when it is not there
  */
 import { type BareBus, MemoryBroker, memoryTransport, plainBus, secure } from 'sealbus'
 

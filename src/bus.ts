@@ -13,7 +13,7 @@ export interface Party {
  *
  * | stage | means |
  * | --- | --- |
- * | `stored` | in the outbox on disk, fsynced |
+ * | `stored` | in the outbox on disk, fsynced; refused by a bus that has none |
  * | `confirmed` | a majority of the broker's replicas has it, in the recipient's inbox |
  * | `handled` | the recipient's handler has succeeded, says its signed receipt |
  */

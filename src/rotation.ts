@@ -1,5 +1,5 @@
 /**
- * The life of one's own sealing keys (docs/PROTOCOL.md, "Time and life"): a new key and card when half of the card's life
+ * The life of one's own sealing keys (docs/PROTOCOL.md, "Time"): a new key and card when half of the card's life
  * is over; a key is destroyed once nothing that was sealed to it can still be valid. That is the forward-secrecy horizon.
  *
  * ```text

@@ -1,5 +1,5 @@
 /**
- * Receipts: the recipient's signed word on what became of a message (docs/PROTOCOL.md, "Receipts"). A message of type
+ * Receipts: the recipient's signed word on what became of a message (docs/PROTOCOL.md, "Receipt"). A message of type
  * `sealbus/receipt` whose payload is CBOR `[[epoch bstr8, seq, H(content) bstr32, outcome, at ms]…]`.
  */
 import type { Party } from '../bus.js'

@@ -74,6 +74,24 @@ describe('the memory of an epoch', () => {
     expect(epoch.state(2_999)).toBe('used')
   })
 
+  test('what is used up far below its start is bounded; what is forgotten of it lies below the floor', () => {
+    const epoch = fresh(2 ** 40)
+    for (let i = 0; i < 20_000; i++) epoch.use(2 * i, 'handled', HASH, 1)
+    expect(epoch.record().beyond.length).toBeLessThanOrEqual(4_096)
+    expect(epoch.state(0)).toBe('below')
+    expect(epoch.state(2 * 19_999)).toBe('used')
+    expect(epoch.state(2 * 19_999 + 1)).toBe('unseen')
+  })
+
+  test('of what is used up apart above, a number beyond the bound is refused, and gaps ahead make it grow little', () => {
+    const epoch = fresh()
+    for (let seq = 2; !epoch.scatters(seq, 0); seq += 2) epoch.use(seq, 'expired', HASH, 1)
+    expect(epoch.scattered).toBe(8_192)
+    for (let seq = 100_000; epoch.skip(seq, seq + 512); seq += 1_024) continue
+    expect(epoch.scattered).toBeLessThanOrEqual(9_216)
+    expect(epoch.scatters(0, 0)).toBe(false)
+  })
+
   test('hashes of the last 64 tell a duplicate from a conflict', () => {
     const epoch = fresh()
     for (let seq = 0; seq < 100; seq++) epoch.use(seq, 'handled', HASH, 1)

@@ -2,7 +2,9 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Delivery } from '../../src/bus.js'
 import { SealbusError } from '../../src/errors.js'
+import { createMemorySeen } from '../../src/reliability/memory-seen.js'
 import { encodeReceipts } from '../../src/reliability/receipts.js'
+import type { EpochRecord } from '../../src/reliability/seen.js'
 import { EPOCH, EPOCH2, envelope, HEH, ledger, notOpened, rig, turns, wire } from '../support/receiving.js'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -76,30 +78,86 @@ describe('order', () => {
     expect(texts).toEqual(['m0', 'far'])
   })
 
-  test('a number beyond an unfilled window is parked', async () => {
-    const { receiver, send, parked, broker } = rig()
+  test('a number however far away waits for those before it, and nothing is parked', async () => {
+    const { receiver, send, parked, broker, names } = rig()
     const { texts, handler } = ledger()
     await receiver.start(handler)
     send(envelope(0, [wire('m0')]))
-    send(envelope(5_000, [wire('m5000')]))
-    await turns()
+    send(envelope(2 ** 50, [wire('far')]))
+    await advance(89_000)
     expect(texts).toEqual(['m0'])
-    expect(parked).toHaveLength(1)
+    await advance(2_000)
+    expect(texts).toEqual(['m0', 'far'])
+    expect(names()).toEqual(['skipped'])
+    expect(parked).toEqual([])
     expect(broker.unacked.size).toBe(0)
   })
 
-  test('held messages that fill the window skip the gap', async () => {
+  test('one full envelope that comes late is waited for, however many full ones pass it', async () => {
+    const { receiver, send, parked, names } = rig()
+    const { texts, handler } = ledger()
+    await receiver.start(handler)
+    const batch = Array.from({ length: 1_024 }, (_, i) => wire(`m${i}`))
+    for (let i = 1; i <= 10; i++) send(envelope(1_024 * i, batch))
+    await turns()
+    expect(texts).toEqual([])
+    send(envelope(0, batch))
+    await turns(150_000)
+    expect(texts).toHaveLength(11 * 1_024)
+    expect([names(), parked]).toEqual([[], []])
+  })
+
+  test('more than 65 536 messages held behind a gap skip it', async () => {
     const { receiver, send, names } = rig()
     const { texts, handler } = ledger()
     await receiver.start(handler)
-    const batch = (from: number, count: number) =>
-      Array.from({ length: count }, (_, i) => wire(`m${from + i}`))
-    for (let seq = 1; seq <= 4_096; seq += 512) send(envelope(seq, batch(seq, 512)))
-    await turns(40_000)
-    expect(names()).toContain('skipped')
-    expect(texts).toHaveLength(4_096)
-    expect(texts[0]).toBe('m1')
+    const batch = Array.from({ length: 1_024 }, () => wire('x'))
+    for (let i = 0; i < 65; i++) send(envelope(1 + 1_024 * i, batch))
+    await turns(20)
+    expect(names()).toEqual(['skipped'])
+    expect(texts.length).toBeGreaterThan(0)
   })
+
+  test.each([
+    ['upwards', 0, false],
+    ['upwards behind a running handler', 0, true],
+    ['far below its start', 2 ** 40, false],
+  ])('numbers scattered %s by one sender delay nobody else and fill no memory', async (_, open, held) => {
+    vi.useRealTimers()
+    const far = await scattered(open, held, 2_000)
+    const near = await scattered(0, held, 1_024)
+    expect(far.beyond).toBeLessThanOrEqual(3 * 4_096)
+    expect(far.ms).toBeLessThan(3 * near.ms + 300)
+    vi.useFakeTimers()
+  })
+
+  /** How long another's message waits for 100 envelopes of one sender, all expired, at every `step`th number. */
+  async function scattered(
+    open: number,
+    held: boolean,
+    step: number,
+  ): Promise<{ ms: number; beyond: number }> {
+    const memory = createMemorySeen(() => undefined)
+    const noted: EpochRecord[] = []
+    const { receiver, send } = rig({ seen: { ...memory, note: record => void noted.push(record) } })
+    const other = new Promise<void>(resolve => {
+      void receiver.start(delivery => {
+        if (delivery.from?.address === 'other') resolve()
+        return new Promise(() => undefined)
+      })
+    })
+    await turns()
+    const over = { createdAtMs: Date.now() - 5_000, ttlSeconds: 1 }
+    const startedAt = performance.now()
+    if (held) send(envelope(0, [wire('runs')]))
+    for (let i = 1; i <= 100; i++) {
+      send(envelope(step * i, Array.from({ length: 1_024 }, () => wire('x', over)), { open }))
+    }
+    send(envelope(0, [wire('genuine')], { from: { ...HEH, address: 'other' } }))
+    await other
+    const ms = performance.now() - startedAt
+    return { ms, beyond: Math.max(...noted.map(({ beyond }) => beyond.length)) }
+  }
 
   test('the next epoch waits for the end of the one that it follows', async () => {
     const { receiver, send } = rig()
