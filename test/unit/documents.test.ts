@@ -23,7 +23,7 @@ function emitted(): Set<string> {
   const literals = [...code.matchAll(/(?:emit|event)\(\s*'([a-z-]+)'|event\(\{ name: '([a-z-]+)'/g)].map(
     m => m[1] ?? m[2] ?? '',
   )
-  const unions = [/type Verdict =([^]*?)\n\n/, /type OverReason =(.*)/].flatMap(pattern => {
+  const unions = [/type Verdict =([\s\S]*?)\n\n/, /type OverReason =(.*)/].flatMap(pattern => {
     const union = pattern.exec(code)?.[1] ?? ''
     return [...union.matchAll(/'([a-z-]+)'/g)].map(m => m[1] ?? '')
   })
@@ -51,7 +51,7 @@ describe('the documents', () => {
   })
 
   it('shows the program of the first example in the README, word for word', () => {
-    const example = read('examples/01-first-message.ts').replace(/^\/\*\*[^]*?\*\/\n/, '')
+    const example = read('examples/01-first-message.ts').replace(/^\/\*\*[\s\S]*?\*\/\n/, '')
     expect(read('README.md')).toContain(example.trim())
   })
 })
