@@ -172,8 +172,14 @@ export class Publisher {
     if (this.#shared === channel) this.#shared = undefined
     if (reason === undefined) return
     this.#hooks.event({ name: 'channel-lost', detail: { channel: channel.id, reason: reason.message } })
+    if (this.#isOurs(reason)) this.#refuse(reason)
+  }
+
+  /** True where all publishing is refused; a topic concerns its lane, another exchange whoever published there. */
+  #isOurs(reason: Error): boolean {
     const code = replyCode(reason)
-    if (code === 404 || (code === 403 && refusedTopic(reason) === undefined)) this.#refuse(reason)
+    if ((code !== 403 && code !== 404) || refusedTopic(reason) !== undefined) return false
+    return reason.message.includes(`exchange '${this.#names.exchange}'`)
   }
 
   #refuse(reason: Error): void {

@@ -263,6 +263,31 @@ describe('confirms match by channel and delivery tag', () => {
     },
   )
 
+  test.each([
+    [404, "NOT_FOUND - no exchange 'sealbus.parked' in vhost 'sealbus'", true],
+    [
+      403,
+      "ACCESS_REFUSED - access to exchange 'sealbus.parked' in vhost 'sealbus' refused for user 'a'",
+      true,
+    ],
+    [404, "NOT_FOUND - no exchange 'sealbus' in vhost 'sealbus'", false],
+    [403, "ACCESS_REFUSED - access to exchange 'sealbus' in vhost 'sealbus' refused for user 'a'", false],
+  ])('%i %s: only a refusal of our exchange makes everybody wait', async (code, words, goesOn) => {
+    const server = await broker(
+      once('basic.publish', (session, channel) => session.send(frames.channelClose(channel, code, words))),
+    )
+    const made = transport(server.url)
+    await made.start()
+    const suspect = await made.channel('isolated')
+    await expect(suspect.publish(publication())).rejects.toMatchObject({ code: 'unauthorised' })
+    const next = made.channel('shared', AbortSignal.timeout(300)).then(
+      () => true,
+      () => false,
+    )
+    expect(await next).toBe(goesOn)
+    expect(made.status().state).toBe(goesOn ? 'ready' : 'unauthorised')
+  })
+
   test('callers of one moment share a fresh channel; the next moment gets another', async () => {
     const made = transport((await broker()).url)
     await made.start()
