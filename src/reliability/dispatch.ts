@@ -28,6 +28,8 @@ import { describe, markOf, type Settler } from './settle.js'
 
 /** How long a lane waits for a predecessor of which nothing is known: it comes at once, or was over long ago. */
 const UNKNOWN_PREDECESSOR_MS = 1_000
+/** Messages that a lane holds behind a gap. */
+const MAX_AHEAD = 65_536
 
 export interface DispatchOptions<Tx> extends JudgeOptions {
   readonly seen: SeenStore<Tx>
@@ -167,17 +169,12 @@ export class Dispatcher<Tx> {
     const { message, envelope } = slot
     let verdict = judgeUnseen(this.#options, message, envelope.from, rule, nowMs)
     if (verdict === 'control' && !this.#control(slot)) verdict = 'reserved-type'
-    if (verdict) this.#decide(lane, slot, verdict, arrival)
-    else if (lane.jumps(slot.seq)) this.#decide(undefined, slot, 'jump', arrival)
-    else this.#hold(lane, slot, arrival)
-  }
-
-  /** Waits for its turn. Where it lies beyond a window that is filled, the oldest gaps are given up. */
-  #hold(lane: Lane, slot: Slot, arrival: Arrival): void {
-    let makesRoom = true
-    while (makesRoom && lane.isBeyondWindow(slot.seq)) makesRoom = this.skipGap(lane, 'window')
-    this.#attach(slot, arrival)
-    lane.add(slot)
+    // n.b. a number that cannot be used up now stays unseen: its copies meet the same verdict
+    if (verdict) this.#decide(lane.scatters(slot.seq) ? undefined : lane, slot, verdict, arrival)
+    else {
+      this.#attach(slot, arrival)
+      lane.add(slot)
+    }
   }
 
   /** Joins what is under way; else acknowledged, and the receipt repeated. */
@@ -341,7 +338,9 @@ export class Dispatcher<Tx> {
 
   /** Gives gaps up until what they hold back is within its bounds. */
   #relieve(lane: Lane): void {
-    if (lane.memory.scattered >= WINDOW && lane.reach === lane.memory.next) this.skipGap(lane, 'window')
+    const isScattered = (): boolean => lane.memory.scattered >= WINDOW && lane.reach === lane.memory.next
+    let makesRoom = true
+    while (makesRoom && (lane.ahead > MAX_AHEAD || isScattered())) makesRoom = this.skipGap(lane, 'window')
     let full = this.gaps.overfull(lane)
     while (full && this.skipGap(full, 'memory')) full = this.gaps.overfull(lane)
   }

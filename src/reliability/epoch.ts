@@ -4,8 +4,9 @@
  */
 import type { EpochKey, EpochRecord, Mark } from './seen.js'
 
-/** Numbers between the first gap and the highest number that is taken. */
+/** Used-up numbers outside the contiguous run: as many below it, twice as many above. */
 export const WINDOW = 4_096
+const MAX_ABOVE = 2 * WINDOW
 /** Skipped (and parked) numbers that are listed. */
 export const MAX_LISTED = 1_024
 const MAX_HASHES = 64
@@ -27,7 +28,12 @@ export class EpochMemory {
   #next: number
   #floor: number
   #lastCreatedAtMs: number
-  readonly #beyond: Set<number>
+  /** Used up, and lower than the contiguous run. */
+  readonly #below: Set<number>
+  /** Used up, and higher than it. */
+  readonly #above: Set<number>
+  /** Of those above; counts for nothing while there are none. */
+  #highest = -1
   readonly #skipped: Set<number>
   readonly #parked: Set<number>
   readonly #hashes: Map<number, string>
@@ -45,7 +51,9 @@ export class EpochMemory {
     this.#next = record.next
     this.#floor = record.floor
     this.#lastCreatedAtMs = record.lastCreatedAtMs
-    this.#beyond = new Set(record.beyond)
+    this.#below = new Set(record.beyond.filter(seq => seq < record.start))
+    this.#above = new Set(record.beyond.filter(seq => seq >= record.start))
+    for (const seq of this.#above) this.#highest = Math.max(this.#highest, seq)
     this.#skipped = new Set(record.skipped)
     this.#parked = new Set(record.parked)
     this.#hashes = new Map(record.hashes)
@@ -68,9 +76,14 @@ export class EpochMemory {
     return this.#lastCreatedAtMs
   }
 
-  /** How many used-up numbers lie outside the contiguous run. */
+  /** How many used-up numbers lie above the contiguous run. */
   get scattered(): number {
-    return this.#beyond.size
+    return this.#above.size
+  }
+
+  /** The number would lie apart from the others where already too many do, `more` among them: it cannot be used up now. */
+  scatters(seq: number, more: number): boolean {
+    return seq > this.#next && this.#above.size + more >= MAX_ABOVE && !this.#above.has(seq)
   }
 
   state(seq: number): NumberState {
@@ -86,10 +99,14 @@ export class EpochMemory {
     return known !== undefined && known !== hash
   }
 
-  /** The lowest used-up number above `seq` outside the contiguous run. */
+  isUsedAbove(seq: number): boolean {
+    return this.#above.size > 0 && this.#highest > seq
+  }
+
+  /** The lowest used-up number above `seq` outside the contiguous run. n.b. looks at all of them. */
   usedAbove(seq: number): number | undefined {
     let lowest: number | undefined
-    for (const used of this.#beyond) if (used > seq && (lowest === undefined || used < lowest)) lowest = used
+    for (const used of this.#above) if (used > seq && (lowest === undefined || used < lowest)) lowest = used
     return lowest
   }
 
@@ -113,10 +130,11 @@ export class EpochMemory {
 
   /**
    * Skips `from` up to (not including) `to`, none of which is used up. A long gap only from `next` on (else false: try
-   * again later): of it the last {@link MAX_LISTED} are listed, and what lies before counts as below the floor.
+   * again later), and while not too many lie apart already: of it the last {@link MAX_LISTED} are listed, and what lies before counts as below the floor.
    */
   skip(from: number, to: number): boolean {
-    if (from !== this.#next && to - from > MAX_LISTED) return false
+    const many = to - from > MAX_LISTED || this.#above.size + to - from > MAX_ABOVE + MAX_LISTED
+    if (from !== this.#next && many) return false
     const listed = Math.max(from, to - MAX_LISTED)
     if (from === this.#next) {
       if (listed > from) this.#startAt(listed)
@@ -136,7 +154,7 @@ export class EpochMemory {
       start: this.#start,
       next: this.#next,
       floor: this.#floor,
-      beyond: [...this.#beyond],
+      beyond: [...this.#below, ...this.#above],
       skipped: [...this.#skipped],
       parked: [...this.#parked],
       hashes: [...this.#hashes],
@@ -145,36 +163,51 @@ export class EpochMemory {
   }
 
   #isUsed(seq: number): boolean {
-    return (seq >= this.#start && seq < this.#next) || this.#beyond.has(seq)
+    return (seq >= this.#start && seq < this.#next) || this.#above.has(seq) || this.#below.has(seq)
   }
 
   #place(seq: number): void {
     if (seq === this.#next) this.#next += 1
     else if (seq === this.#start - 1) this.#start -= 1
-    else if (!this.#isUsed(seq)) this.#beyond.add(seq)
+    else if (seq < this.#start) this.#placeBelow(seq)
+    else if (seq > this.#next) {
+      this.#above.add(seq)
+      if (seq > this.#highest || this.#above.size === 1) this.#highest = seq
+    }
     this.#absorb()
   }
 
+  /** n.b. beyond the bound the lower half is forgotten by raising the floor over it: late if it comes again, never unseen. */
+  #placeBelow(seq: number): void {
+    this.#below.add(seq)
+    if (this.#below.size <= WINDOW) return
+    const forgotten = [...this.#below].sort((a, b) => a - b).slice(0, WINDOW / 2)
+    for (const used of forgotten) this.#below.delete(used)
+    this.#floor = Math.max(this.#floor, (forgotten.at(-1) ?? -1) + 1)
+  }
+
   #absorb(): void {
-    if (this.#beyond.size === 0) return
-    while (this.#beyond.delete(this.#next)) this.#next += 1
-    while (this.#beyond.delete(this.#start - 1)) this.#start -= 1
+    if (this.#above.size > 0) while (this.#above.delete(this.#next)) this.#next += 1
+    if (this.#below.size > 0) while (this.#below.delete(this.#start - 1)) this.#start -= 1
   }
 
   /** Forgets what lies before: from now on it is below the floor, so that it is parked if it comes, not lost. */
   #startAt(start: number): void {
     this.#start = start
     if (start > this.#floor) this.#floor = start
-    for (const seq of this.#beyond) if (seq < start) this.#beyond.delete(seq)
+    this.#below.clear()
+    for (const seq of this.#above) if (seq < start) this.#above.delete(seq)
   }
 
   #trimSkipped(): void {
+    let start = this.#start
     for (const oldest of this.#skipped) {
-      if (this.#skipped.size <= MAX_LISTED || oldest >= this.#next) return
+      if (this.#skipped.size <= MAX_LISTED || oldest >= this.#next) break
       this.#skipped.delete(oldest)
-      if (oldest >= this.#start) this.#startAt(oldest + 1)
+      if (oldest >= this.#start) start = Math.max(start, oldest + 1)
       else if (oldest >= this.#floor) this.#floor = oldest + 1
     }
+    if (start > this.#start) this.#startAt(start)
   }
 }
 

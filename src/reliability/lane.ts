@@ -7,7 +7,7 @@
  */
 import type { Sender } from '../bus.js'
 import type { Predecessor, WireMessage } from '../wire.js'
-import { type EpochMemory, WINDOW } from './epoch.js'
+import type { EpochMemory } from './epoch.js'
 
 /** One unacknowledged body, and how many of its messages are not final yet. */
 export interface Arrival {
@@ -73,6 +73,8 @@ export class Lane {
   /** Held beyond `reach`. */
   ahead = 0
   aheadBytes = 0
+  /** Of those ahead, the ones that only wait for being parked or remembered. */
+  readonly #decided: Set<Slot> = new Set()
   #cursor: number
   #reach: number
   /** Unseen numbers below the cursor, rising: a receiver new to the epoch started above them. */
@@ -98,13 +100,9 @@ export class Lane {
     return true
   }
 
-  /** The number lies beyond the window, and too little is held for skipping to be an answer. */
-  jumps(seq: number): boolean {
-    return this.isBeyondWindow(seq) && this.ahead * 2 < WINDOW
-  }
-
-  isBeyondWindow(seq: number): boolean {
-    return seq >= Math.max(this.#reach, this.memory.floor) + WINDOW
+  /** The number cannot be used up now: too many lie apart already. */
+  scatters(seq: number): boolean {
+    return this.memory.scatters(seq, this.#decided.size)
   }
 
   /** Takes a message; what is decided already (`settling`) only uses up its number's place. */
@@ -114,6 +112,7 @@ export class Lane {
       if (slot.state === 'held') insert(this.#lower, slot.seq)
     } else if (slot.seq > this.#reach) {
       slot.ahead = true
+      if (slot.state === 'settling') this.#decided.add(slot)
       this.ahead += 1
       this.aheadBytes += slot.bytes
     }
@@ -140,7 +139,7 @@ export class Lane {
 
   /** There is something beyond the first number that has not come. */
   get hasGap(): boolean {
-    return this.ahead > 0 || (this.memory.scattered > 0 && this.memory.usedAbove(this.#reach) !== undefined)
+    return this.ahead > 0 || this.memory.isUsedAbove(this.#reach)
   }
 
   /** Gives the oldest gap up. */
@@ -208,7 +207,7 @@ export class Lane {
 
   /** The lowest number beyond the gap of which something is known. */
   #nextKnown(): number | undefined {
-    let lowest = this.memory.scattered > 0 ? this.memory.usedAbove(this.#reach) : undefined
+    let lowest = this.memory.isUsedAbove(this.#reach) ? this.memory.usedAbove(this.#reach) : undefined
     if (this.ahead === 0) return lowest
     for (const seq of this.slots.keys()) {
       if (seq > this.#reach && (lowest === undefined || seq < lowest)) lowest = seq
@@ -219,6 +218,7 @@ export class Lane {
   #unhold(slot: Slot): void {
     if (!slot.ahead) return
     slot.ahead = false
+    this.#decided.delete(slot)
     this.ahead -= 1
     this.aheadBytes -= slot.bytes
   }

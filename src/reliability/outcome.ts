@@ -47,7 +47,6 @@ export type Verdict =
   | 'duplicate' // seen before, same content
   | 'conflict' // its number was used by other content
   | 'late' // its number was skipped, or is below what may still come
-  | 'jump' // its number lies beyond an unfilled window
   | 'closed-epoch' // of an epoch that is closed
   | 'expired' // signed expiry, own longest lifetime or the policy's maximum age
   | 'refused' // the policy does not allow it
@@ -71,7 +70,6 @@ export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
   duplicate: { action: 'acknowledge', alarm: false },
   conflict: { action: 'park', alarm: true },
   late: { action: 'park', mark: 'parked', alarm: true, receipt: 'parked' },
-  jump: { action: 'park', alarm: true },
   'closed-epoch': { action: 'park', alarm: true },
   expired: { action: 'acknowledge', mark: 'expired', alarm: false, receipt: 'expired' },
   refused: { action: 'park', mark: 'rejected', alarm: true },

@@ -151,7 +151,13 @@ describe('order', () => {
     const startedAt = performance.now()
     if (held) send(envelope(0, [wire('runs')]))
     for (let i = 1; i <= 100; i++) {
-      send(envelope(step * i, Array.from({ length: 1_024 }, () => wire('x', over)), { open }))
+      send(
+        envelope(
+          step * i,
+          Array.from({ length: 1_024 }, () => wire('x', over)),
+          { open },
+        ),
+      )
     }
     send(envelope(0, [wire('genuine')], { from: { ...HEH, address: 'other' } }))
     await other
