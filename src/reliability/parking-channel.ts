@@ -29,7 +29,8 @@ export class ParkingChannel {
     isGood: (result: T) => boolean,
     signal?: AbortSignal,
   ): Promise<T> {
-    const lease = (this.#lease ??= this.#open())
+    this.#lease ??= this.#open()
+    const lease = this.#lease
     lease.users += 1
     let good = false
     try {
