@@ -137,6 +137,7 @@ export class InboxConsumer implements TransportConsumer {
 
   /** Lost: soon again. Refused (403, 404, 406): a state of its own, slowly; a missing inbox of ours is declared. */
   async #rest(thrown: Error | undefined): Promise<void> {
+    if (isOverdue(thrown)) this.#overdue(thrown)
     const code = refusalCode(thrown)
     const declareNow = code === 404 && this.#setup.declare && !this.#missing
     this.#missing = code === 404 && this.#setup.declare
@@ -144,6 +145,10 @@ export class InboxConsumer implements TransportConsumer {
     if (code === undefined) return pause(this.#soon(thrown), this.#stop.signal)
     this.#setRefusal(channelFailure(thrown, `consume ${this.#setup.names.inbox}`))
     return pause(this.#backoff.refused(), this.#stop.signal)
+  }
+
+  #overdue(reason: Error): void {
+    this.#setup.event({ name: 'acknowledgement-timeout', detail: { reason: reason.message } })
   }
 
   #soon(thrown: Error | undefined): number {
@@ -169,5 +174,11 @@ export class InboxConsumer implements TransportConsumer {
 /** The reply code, where the broker refused the channel's request; undefined where connection or channel was lost. */
 function refusalCode(thrown: Error | undefined): number | undefined {
   if (isSealbusError(thrown, 'connection-lost') || isSealbusError(thrown, 'timeout')) return undefined
+  if (isOverdue(thrown)) return undefined
   return replyCode(thrown) ?? replyCode(thrown?.cause)
+}
+
+/** n.b. the broker's consumer_timeout comes as a 406, too: a body stayed unacknowledged for longer than it allows. */
+function isOverdue(thrown: Error | undefined): thrown is Error {
+  return replyCode(thrown) === 406 && /delivery acknowledgement .* timed out/.test(thrown?.message ?? '')
 }

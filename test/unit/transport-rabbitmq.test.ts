@@ -361,6 +361,21 @@ describe('a broker that misbehaves ends a connection, not the process', () => {
     expect(tokens.map(ack => ack())).toEqual([false, true])
   })
 
+  test('a body that was worked on for too long costs its channel, no refusal, and an event', async () => {
+    const words =
+      'PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1800000 ms.'
+    const server = await broker()
+    const made = transport(server.url)
+    const events: string[] = []
+    made.onEvent(event => events.push(event.name))
+    await made.start()
+    await made.consume(() => undefined, { prefetch: 1 })
+    server.sessions[1]?.send(frames.channelClose(1, 406, words))
+    await until(() => events.filter(name => name === 'consuming').length === 2, 500)
+    expect(events).toContain('acknowledgement-timeout')
+    expect(made.status()).toEqual({ state: 'ready' })
+  })
+
   test('while it blocks publishers, channel() pends and the status says why', async () => {
     const server = await broker()
     const made = transport(server.url)
