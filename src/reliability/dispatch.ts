@@ -52,6 +52,7 @@ export class Dispatcher<Tx> {
   #runner: Runner<Tx> | undefined
   #concurrency = 0
   #running = 0
+  #hung = 0
   #stopping = false
 
   constructor(options: DispatchOptions<Tx>) {
@@ -63,18 +64,35 @@ export class Dispatcher<Tx> {
     return this.#running
   }
 
+  /** No handler will end soon, nor start. */
   get isIdle(): boolean {
-    return this.#running === 0 && this.#ready.size === 0
+    return this.#running === this.#hung && this.#ready.size === 0
   }
 
   get hasHandler(): boolean {
     return this.#runner !== undefined
   }
 
-  /** Lanes that wait for something that has not come. */
+  /** Lanes that wait for something that has not come, or stand still. */
   *blocked(): Generator<Lane> {
-    yield* this.gaps.lanes
-    for (const lane of this.#waiting) if (!this.gaps.has(lane)) yield lane
+    for (const lane of this.#options.epochs.lanes()) {
+      if (lane.halted || this.gaps.has(lane) || this.#waiting.has(lane)) yield lane
+    }
+  }
+
+  /** Parks the newest of what waits in lanes that stand still, down to `most` bodies of each. False: nothing to be parked. */
+  displace(most: number): boolean {
+    let some = false
+    for (const lane of this.#options.epochs.lanes()) {
+      if (!lane.halted || lane.arrivals <= most) continue
+      for (const slot of lane.surplus(most)) {
+        if (lane.scatters(slot.seq)) break
+        lane.decide(slot)
+        void this.#settle(lane, slot, 'displaced')
+        some = true
+      }
+    }
+    return some
   }
 
   handle(handler: Handler<Tx>, options: Required<ConsumeOptions>): void {
@@ -158,16 +176,23 @@ export class Dispatcher<Tx> {
       if (rule?.type !== message.type) rule = ruleFor(this.#options, opened.from, message.type)
       const known = judgeNumber(lane, slot.seq, envelope.hash)
       if (known === 'unseen') this.#takeUnseen(lane, slot, rule, nowMs, arrival)
+      else if (known === 'late') this.#takeUnseen(lane, slot, rule, nowMs, arrival, 'late')
       else if (known === 'duplicate') this.#duplicate(lane, slot, rule, nowMs, arrival)
-      else if (known === 'late' && isExpired(message, rule, this.#options.lifetimeMs, nowMs)) {
-        this.#decide(lane, slot, 'expired', arrival)
-      } else this.#decide(known === 'late' ? lane : undefined, slot, known, arrival)
+      else this.#decide(undefined, slot, known, arrival)
     }
   }
 
-  #takeUnseen(lane: Lane, slot: Slot, rule: Rule, nowMs: number, arrival: Arrival): void {
+  /** @param otherwise - the verdict on what would be the application's: none hands it over */
+  #takeUnseen(
+    lane: Lane,
+    slot: Slot,
+    rule: Rule,
+    nowMs: number,
+    arrival: Arrival,
+    otherwise?: Verdict,
+  ): void {
     const { message, envelope } = slot
-    let verdict = judgeUnseen(this.#options, message, envelope.from, rule, nowMs)
+    let verdict = judgeUnseen(this.#options, message, envelope.from, rule, nowMs) ?? otherwise
     if (verdict === 'control' && !this.#control(slot)) verdict = 'reserved-type'
     // n.b. a number that cannot be used up now stays unseen: its copies meet the same verdict
     if (verdict) this.#decide(lane.scatters(slot.seq) ? undefined : lane, slot, verdict, arrival)
@@ -282,11 +307,13 @@ export class Dispatcher<Tx> {
       markIn: inTransaction ? tx => seen.mark(markOf(slot, 'handled'), tx) : undefined,
       hung: () => {
         lane.halted = true
+        this.#hung += 1
         emit('lane-halted', { ...describe(slot), reason: 'handler', alarm: true })
         emit('unhealthy', { ...describe(slot), alarm: true })
       },
       recovered: () => {
         lane.halted = false
+        this.#hung -= 1
         emit('lane-resumed', { ...describe(slot), alarm: false })
       },
     }
@@ -357,5 +384,7 @@ function envelopeOf(opened: Opened, arrival: Arrival): Envelope {
     contentHash,
     hash: contentHash.slice(0, 16),
     count,
+    alone: 0,
+    whole: undefined,
   }
 }

@@ -31,6 +31,10 @@ export interface Envelope {
   /** Its first 8 bytes. */
   readonly hash: string
   readonly count: number
+  /** Messages of it that were parked alone. */
+  alone: number
+  /** The one copy in the parking queue that stands for any of its messages. */
+  whole: Promise<void> | undefined
 }
 
 /** One message whose number is not used up yet. */
@@ -171,6 +175,27 @@ export class Lane {
     slot.state = state
     this.begun = true
     if (this.#lower[0] === slot.seq) this.#lower.shift()
+  }
+
+  /** What is held of the newest bodies, so that at most `most` of the lane's stay unacknowledged. */
+  surplus(most: number): readonly Slot[] {
+    const bodies = new Set<Arrival>()
+    const surplus: Slot[] = []
+    const held = [...this.slots.values()].filter(slot => slot.state === 'held').sort((a, b) => b.seq - a.seq)
+    for (const slot of held) {
+      for (const arrival of slot.arrivals) bodies.add(arrival)
+      if (bodies.size > this.arrivals - most) break
+      surplus.push(slot)
+    }
+    return surplus
+  }
+
+  /** A held message is decided out of its turn. */
+  decide(slot: Slot): void {
+    slot.state = 'settling'
+    if (slot.ahead) this.#decided.add(slot)
+    const at = this.#lower.indexOf(slot.seq)
+    if (at >= 0) this.#lower.splice(at, 1)
   }
 
   /** Puts a message back that was handed out and has no outcome. */

@@ -55,9 +55,12 @@ export type Verdict =
   | 'control' // receipt, card or reply: taken by the bus itself
   | 'handled' // the handler succeeded
   | 'failed' // the handler failed for good
+  | 'displaced' // its lane stands still, and others need its place
 
 export interface MessageOutcome {
   readonly action: 'park' | 'acknowledge'
+  /** Full parking is waited for. Else it is acknowledged, with `not-kept`: nobody may stop others by what is not permitted. */
+  readonly waits?: true
   /** How the number is used up; absent where it already is, or must not be. */
   readonly mark?: Mark
   /** An operator should look. */
@@ -69,7 +72,7 @@ export interface MessageOutcome {
 export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
   duplicate: { action: 'acknowledge', alarm: false },
   conflict: { action: 'park', alarm: true },
-  late: { action: 'park', mark: 'parked', alarm: true, receipt: 'parked' },
+  late: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
   'closed-epoch': { action: 'park', alarm: true },
   expired: { action: 'acknowledge', mark: 'expired', alarm: false, receipt: 'expired' },
   refused: { action: 'park', mark: 'rejected', alarm: true },
@@ -77,7 +80,8 @@ export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
   'late-reply': { action: 'acknowledge', mark: 'handled', alarm: false },
   control: { action: 'acknowledge', mark: 'handled', alarm: false },
   handled: { action: 'acknowledge', mark: 'handled', alarm: false, receipt: 'handled' },
-  failed: { action: 'park', mark: 'parked', alarm: true, receipt: 'parked' },
+  failed: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
+  displaced: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
 }
 
 /** Longest wait of a body for a certificate or a clock. */

@@ -234,7 +234,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       this.#credit += this.#prefetch
       return
     }
-    if (!hasHandler || !isIdle || this.#settler.pending > 0) return
+    if (this.#dispatcher.displace(Math.floor(this.#prefetch / 4))) return
+    if (!hasHandler || !isIdle || this.#settler.pending > this.#settler.resting) return
     const lane = gaps.oldest()
     if (lane) this.#dispatcher.skipGap(lane, 'prefetch')
     else this.#intake.giveWay()
@@ -267,9 +268,10 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     return unhandled
   }
 
-  /** Resolves when no handler runs and every verdict is carried out, or when the time is over. */
+  /** Resolves when no handler runs and every verdict is carried out or waits for full parking, or when the time is over. */
   #settled(timeoutMs: number): Promise<void> {
-    const isDone = (): boolean => (this.#dispatcher?.running ?? 0) === 0 && this.#settler.pending === 0
+    const isDone = (): boolean =>
+      (this.#dispatcher?.running ?? 0) === 0 && this.#settler.pending === this.#settler.resting
     return new Promise(resolve => {
       const done = (): void => {
         clearInterval(poll)

@@ -8,7 +8,7 @@ import { toHex } from '../bytes.js'
 import { asError } from '../errors.js'
 import type { Publication } from '../transport/transport.js'
 import { partyKey } from '../wire.js'
-import type { Arrival, Lane, Slot } from './lane.js'
+import type { Arrival, Envelope, Lane, Slot } from './lane.js'
 import { MESSAGE_OUTCOMES, type Verdict } from './outcome.js'
 import type { Park } from './parking.js'
 import type { Receipt, ReceiptOutcome } from './receipts.js'
@@ -16,6 +16,8 @@ import type { SeenMark } from './seen.js'
 
 /** Pause before parking is tried again after it was full. */
 const FULL_PAUSE_MS = 30_000
+/** Failing messages of one envelope that are parked each alone: 64 KiB for each would soon fill the queue. */
+const MAX_ALONE = 16
 
 export interface SettleOptions {
   readonly self: Party
@@ -37,6 +39,8 @@ export class Settler {
   readonly #options: SettleOptions
   /** Verdicts under way. */
   pending = 0
+  /** Of these, the ones that wait for parking that is full. */
+  resting = 0
 
   constructor(options: SettleOptions) {
     this.#options = options
@@ -53,7 +57,7 @@ export class Settler {
     try {
       if (verdict !== 'handled' && verdict !== 'control')
         this.#options.emit(verdict, { ...describe(slot), alarm: outcome.alarm })
-      if (outcome.action === 'park' && !(await this.#parkUntilDone(lane, slot, verdict))) return false
+      if (outcome.action === 'park' && !(await this.#park(lane, slot, verdict))) return false
       if (lane && outcome.mark) {
         const mark = markOf(slot, outcome.mark)
         lane.memory.use(slot.seq, mark.mark, mark.hash, mark.createdAtMs)
@@ -97,34 +101,64 @@ export class Settler {
     return park(publication, stopped)
   }
 
-  /** n.b. full parking halts the lane and nothing else; it is tried again until it succeeds or the receiver stops. */
-  async #parkUntilDone(lane: Lane | undefined, slot: Slot, verdict: Verdict): Promise<boolean> {
-    const { park, stopped, emit } = this.#options
+  /**
+   * n.b. full parking halts the lane of what was permitted, and nothing else; it is tried again until it succeeds or the
+   * receiver stops. False where it stopped.
+   */
+  async #park(lane: Lane | undefined, slot: Slot, verdict: Verdict): Promise<boolean> {
+    const { stopped, emit } = this.#options
+    const waits = MESSAGE_OUTCOMES[verdict].waits === true
+    let halts = false
     for (;;) {
-      if (stopped.aborted) return false
+      if (isAborted(stopped)) return false
       try {
-        await park(this.#publication(slot), stopped)
-        if (lane) lane.halted = false
+        await this.#copy(slot, verdict)
+        if (lane && halts) lane.halted = false
         emit('parked', { ...describe(slot), reason: verdict })
         return true
-      } catch (error) {
+      } catch (thrown) {
         if (isAborted(stopped)) return false
+        const detail = { ...describe(slot), error: asError(thrown), alarm: true }
+        if (!waits) {
+          emit('not-kept', { ...detail, reason: verdict })
+          return true
+        }
+        halts = lane?.halted === false
         if (lane) lane.halted = true
-        emit('lane-halted', { ...describe(slot), reason: 'parking', error: asError(error), alarm: true })
-        await pause(FULL_PAUSE_MS, stopped)
+        emit('lane-halted', { ...detail, reason: 'parking' })
+        await this.#rest()
       }
     }
   }
 
-  #publication(slot: Slot): Publication {
-    const { envelope } = slot
+  async #rest(): Promise<void> {
+    this.resting += 1
+    await pause(FULL_PAUSE_MS, this.#options.stopped)
+    this.resting -= 1
+  }
+
+  /** A failing message of a batch alone, with its index; of all others one copy of the envelope, whichever they are. */
+  async #copy({ envelope, index }: Slot, verdict: Verdict): Promise<void> {
+    const { park, stopped } = this.#options
+    if (verdict === 'failed' && envelope.count > 1 && envelope.alone < MAX_ALONE) {
+      await park({ ...this.#publication(envelope), index }, stopped)
+      envelope.alone += 1
+      return
+    }
+    envelope.whole ??= park(this.#publication(envelope), stopped).catch((error: unknown) => {
+      envelope.whole = undefined
+      throw asError(error)
+    })
+    await envelope.whole
+  }
+
+  #publication(envelope: Envelope): Publication {
     return {
       exchange: 'parked',
       to: this.#options.self.address,
       from: envelope.from.address,
       messageId: envelope.id,
       body: envelope.body,
-      ...(envelope.count > 1 && { index: slot.index }),
     }
   }
 }

@@ -419,6 +419,20 @@ describe('the handler', () => {
     expect(broker.unacked.size).toBe(0)
   })
 
+  test('that refuses many of a batch parks 16 of them alone, and one copy for all others', async () => {
+    const { receiver, send, parked } = rig()
+    await receiver.start(() => Promise.reject(new Error('no')), { retries: 0 })
+    send(
+      envelope(
+        0,
+        Array.from({ length: 40 }, () => wire('x')),
+      ),
+    )
+    await turns(5_000)
+    expect(receiver.counts['failed']).toBe(40)
+    expect(parked.map(p => p.index)).toEqual([...Array(16).keys(), undefined])
+  })
+
   test('sees no payload when a delivery is printed, and gets text, JSON, sender and dates', async () => {
     const { receiver, send } = rig()
     let delivery: Delivery | undefined
@@ -431,6 +445,82 @@ describe('the handler', () => {
     expect(delivery?.from).toEqual(HEH)
     expect(delivery?.expiresAt.getTime()).toBe(Number(delivery?.createdAt) + 3_600_000)
     expect(inspect(delivery) + JSON.stringify(delivery)).not.toContain('secret')
+  })
+})
+
+describe('full parking', () => {
+  const full = (): Promise<void> => Promise.reject(new SealbusError('buffer-full', 'full'))
+  const other = { ...HEH, address: 'other' }
+  const policy = { permit: (from: { address: string }) => (from.address === 'other' ? {} : undefined) }
+
+  test('does not stop others for what is not permitted: that is acknowledged, loudly', async () => {
+    const { receiver, send, broker } = rig({ park: full, policy, prefetch: 10 })
+    broker.elastic = false
+    const { texts, handler } = ledger()
+    await receiver.start(handler)
+    for (let seq = 0; seq < 20; seq++) send(envelope(seq, [wire('x')]))
+    send(envelope(0, [wire('m0')], { from: other }))
+    await advance(1_000)
+    expect(texts).toEqual(['m0'])
+    expect(receiver.counts).toMatchObject({ refused: 20, 'not-kept': 20 })
+    expect(broker.unacked.size).toBe(0)
+  })
+
+  test('takes one copy of an envelope, however many of its messages are refused', async () => {
+    const { receiver, send, parked } = rig({ policy })
+    await receiver.start(() => undefined)
+    const body = send(
+      envelope(
+        0,
+        Array.from({ length: 1_024 }, () => wire('x')),
+      ),
+    )
+    await turns()
+    expect(parked).toMatchObject([{ body }])
+    expect(receiver.counts['parked']).toBe(1_024)
+  })
+
+  test('is not met by late messages that are not permitted either', async () => {
+    const { receiver, send, broker, names } = rig({ park: full, policy })
+    await receiver.start(() => undefined)
+    send(envelope(5, [], { floor: 5 }))
+    send(envelope(0, [wire('x')]))
+    await advance(1_000)
+    expect(names()).toEqual(['skipped', 'refused', 'not-kept'])
+    expect(broker.unacked.size).toBe(0)
+  })
+
+  test('does not keep the receiver from stopping at once', async () => {
+    const { receiver, send, broker } = rig({ park: full })
+    await receiver.start(() => Promise.reject(new Error('no')), { retries: 0 })
+    send(envelope(0, [wire('bad')]))
+    await advance(1_000)
+    const stopping = receiver.stop({ timeoutMs: 20_000 })
+    await advance(100)
+    expect(await Promise.race([stopping, 'waits'])).toBe(1)
+    expect(broker.queue).toHaveLength(1)
+  })
+})
+
+describe('a lane that stands still', () => {
+  test.each([true, false])('does not take the place of others (credit: %s)', async elastic => {
+    const { receiver, send, broker, parked } = rig({ prefetch: 20 })
+    broker.elastic = elastic
+    const texts: string[] = []
+    const handler = (delivery: Delivery): Promise<void> | undefined => {
+      if (delivery.text() === 'hang') return new Promise(() => undefined)
+      texts.push(delivery.text())
+      return undefined
+    }
+    await receiver.start(handler, { timeoutMs: 1_000 })
+    send(envelope(0, [wire('hang')]))
+    for (let seq = 1; seq < 40; seq++) send(envelope(seq, [wire('behind')]))
+    for (let seq = 0; seq < 5; seq++)
+      send(envelope(seq, [wire('m')], { from: { ...HEH, address: 'other' }, epoch: EPOCH2 }))
+    await advance(10_000)
+    expect(texts).toHaveLength(5)
+    expect(parked.length > 0).toBe(!elastic)
+    expect(receiver.counts['displaced'] ?? 0).toBe(parked.length)
   })
 })
 
@@ -469,7 +559,7 @@ describe('verdicts', () => {
     send(bad)
     await turns()
     expect(texts).toEqual(['m1'])
-    expect(parked).toMatchObject([{ index: 0 }])
+    expect(parked).toHaveLength(1)
     expect(receipts).toEqual([])
   })
 
@@ -504,7 +594,7 @@ describe('verdicts', () => {
     await turns()
     expect(received).toEqual([receipt])
     expect(cards).toHaveLength(1)
-    expect(parked.map(p => p.index)).toEqual([0, 1])
+    expect(parked.map(p => p.index)).toEqual([undefined])
     expect(texts).toEqual([])
   })
 
