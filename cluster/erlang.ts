@@ -4,10 +4,13 @@
  */
 
 import { execFile } from 'node:child_process'
-import { SealbusError } from '../src/errors.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asError, SealbusError } from '../src/errors.js'
 import type { RabbitmqPrograms } from './rabbitmq.js'
 
 const LIMIT_MS = 60_000
+const CONNECT_ATTEMPTS = 4
+const CONNECT_PAUSE_MS = 100
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 /** Where to run these programs. */
@@ -39,11 +42,23 @@ export async function evaluate(context: ErlangContext, node: string, expression:
   const output =
     erlCall === undefined
       ? await run(ctl, ['--quiet', '--node', node, 'eval', asBase64], context.env)
-      : await run(erlCall, ['-n', node, '-e'], context.env, asBase64)
+      : await patiently(() => run(erlCall, ['-n', node, '-e'], context.env, asBase64))
   const encoded = /"([A-Za-z0-9+/=]*)"/.exec(output)?.[1]
   if (encoded === undefined)
     throw new SealbusError('broker-refused', `${node} answered ${output.trim().slice(0, 500)}`)
   return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'))
+}
+
+/** n.b. erl_call waits little for the handshake of a busy node, and is refused while the node forgets its last call. */
+async function patiently(call: () => Promise<string>): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call()
+    } catch (error) {
+      if (attempt === CONNECT_ATTEMPTS || !asError(error).message.includes('failed to connect')) throw error
+      await sleep(CONNECT_PAUSE_MS * attempt)
+    }
+  }
 }
 
 /** An Erlang binary literal of any text, also of one that somebody else chose. */
