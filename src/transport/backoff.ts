@@ -7,6 +7,9 @@ const LAST_MS = 5_000
 /** A refusal (certificate, user, permission) is asked again this slowly: half of it is fixed, half jitter. */
 const REFUSED_FIRST_MS = 1_000
 
+/** What worked for less than this has failed; n.b. whoever closes all connections every two seconds finds them back. */
+export const WORKED_MS = 1_000
+
 /** Delays that grow with failures only. */
 export class Backoff {
   #ceilingMs = FIRST_MS
@@ -31,8 +34,17 @@ export class Backoff {
     return delay
   }
 
-  /** What had worked was lost: 0 to 50 ms, however often; an operator who closes everything is no failure of ours. */
-  lost(): number {
+  /**
+   * What had worked for `lifeMs` was lost: 0 to 50 ms, however often, since an operator who closes everything is no
+   * failure of ours. Within its first second it is one: else a broker that takes and drops would be asked without pause.
+   */
+  lost(lifeMs: number): number {
+    if (lifeMs < WORKED_MS) return this.failed()
+    return this.worked()
+  }
+
+  /** It works: the next delay is one of the first, 0 to 50 ms. */
+  worked(): number {
     this.#ceilingMs = FIRST_MS
     this.#refusedMs = REFUSED_FIRST_MS
     return this.#random() * FIRST_MS

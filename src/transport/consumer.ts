@@ -4,7 +4,7 @@
  */
 import { asError, isSealbusError, SealbusError } from '../errors.js'
 import type { ConsumeMessage } from './amqp.js'
-import { Backoff } from './backoff.js'
+import { Backoff, WORKED_MS } from './backoff.js'
 import { atMost, type Deferred, deferred, pause, within } from './deadline.js'
 import { channelFailure, connectionLost, replyCode } from './failures.js'
 import { Generation } from './generation.js'
@@ -91,6 +91,7 @@ export class InboxConsumer implements TransportConsumer {
     const generation = await this.#build(link)
     this.#generation = generation
     this.#built(generation)
+    const builtAt = performance.now()
     const reason = await generation.dead
     this.#generation = undefined
     this.#setup.event({
@@ -98,7 +99,7 @@ export class InboxConsumer implements TransportConsumer {
       detail: { generation: generation.id, reason: reason?.message ?? 'closed by us' },
     })
     this.#setup.onLost()
-    this.#backoff.lost()
+    if (performance.now() - builtAt >= WORKED_MS) this.#backoff.worked()
     return reason
   }
 
@@ -137,7 +138,7 @@ export class InboxConsumer implements TransportConsumer {
 
   /** Lost: soon again. Refused (403, 404, 406): a state of its own, slowly; a missing inbox of ours is declared. */
   async #rest(thrown: Error | undefined): Promise<void> {
-    if (isOverdue(thrown)) this.#overdue(thrown)
+    if (isOverdue(thrown)) this.#overdue(thrown?.message ?? '')
     const code = refusalCode(thrown)
     const declareNow = code === 404 && this.#setup.declare && !this.#missing
     this.#missing = code === 404 && this.#setup.declare
@@ -147,8 +148,8 @@ export class InboxConsumer implements TransportConsumer {
     return pause(this.#backoff.refused(), this.#stop.signal)
   }
 
-  #overdue(reason: Error): void {
-    this.#setup.event({ name: 'acknowledgement-timeout', detail: { reason: reason.message } })
+  #overdue(reason: string): void {
+    this.#setup.event({ name: 'acknowledgement-timeout', detail: { reason } })
   }
 
   #soon(thrown: Error | undefined): number {
@@ -179,6 +180,6 @@ function refusalCode(thrown: Error | undefined): number | undefined {
 }
 
 /** n.b. the broker's consumer_timeout comes as a 406, too: a body stayed unacknowledged for longer than it allows. */
-function isOverdue(thrown: Error | undefined): thrown is Error {
+function isOverdue(thrown: Error | undefined): boolean {
   return replyCode(thrown) === 406 && /delivery acknowledgement .* timed out/.test(thrown?.message ?? '')
 }

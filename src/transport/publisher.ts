@@ -198,7 +198,7 @@ export class Publisher {
   #accepted(): void {
     if (this.#refusal === undefined) return
     this.#refusal = undefined
-    this.#backoff.lost()
+    this.#backoff.worked()
     this.#hooks.changed()
   }
 

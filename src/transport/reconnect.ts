@@ -82,15 +82,17 @@ export class LastingLink {
   /** One attempt, the life of its link, and the pause after it. Never rejects. */
   async #once(): Promise<SealbusError> {
     const { link, failure } = await this.#attempt()
-    if (link === undefined) return this.#rest(failure, this.#judge(failure))
+    if (link === undefined) return this.#rest(failure)
     if (this.#closed()) {
       await link.close()
       return failure
     }
     this.#opened(link)
+    const openedAt = performance.now()
     const reason = await link.closed
     this.#waiting = this.#closed() ? this.#waiting : deferred()
-    return this.#rest(connectFailure(reason ?? new Error('it was closed'), link.where), 'lost')
+    const loss = connectFailure(reason ?? new Error('it was closed'), link.where)
+    return this.#pause(loss, 'waiting', this.#backoff.lost(performance.now() - openedAt))
   }
 
   async #attempt(): Promise<{ link: Link | undefined; failure: SealbusError }> {
@@ -114,9 +116,17 @@ export class LastingLink {
     this.#waiting.resolve(link)
   }
 
-  async #rest(lastFailure: SealbusError, kind: 'failed' | 'refused' | 'lost'): Promise<SealbusError> {
-    const delayMs = this.#backoff[kind]()
-    this.#move({ name: kind === 'refused' ? 'refused' : 'waiting', lastFailure, delayMs })
+  #rest(failure: SealbusError): Promise<SealbusError> {
+    if (this.#judge(failure) === 'refused') return this.#pause(failure, 'refused', this.#backoff.refused())
+    return this.#pause(failure, 'waiting', this.#backoff.failed())
+  }
+
+  async #pause(
+    lastFailure: SealbusError,
+    name: 'waiting' | 'refused',
+    delayMs: number,
+  ): Promise<SealbusError> {
+    this.#move({ name, lastFailure, delayMs })
     await pause(delayMs, this.#stop.signal)
     return lastFailure
   }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SealbusError } from '../../src/errors.js'
 import { Backoff } from '../../src/transport/backoff.js'
 import type { Link } from '../../src/transport/link.js'
-import { LastingLink } from '../../src/transport/reconnect.js'
+import { LastingLink, type LinkState } from '../../src/transport/reconnect.js'
 
 const refusal = new SealbusError('unauthorised', 'the broker refuses the virtual host')
 
@@ -16,7 +16,8 @@ function living(): { link: Link; die: () => void } {
   const closed = new Promise<Error | undefined>(resolve => {
     die = () => resolve(new Error('reset'))
   })
-  const link = { open: true, where: 'a broker', closed, close: () => Promise.resolve() } as unknown as Link
+  const close = (): Promise<void> => Promise.resolve(die())
+  const link = { open: true, where: 'a broker', closed, close } as unknown as Link
   return { link, die: () => die() }
 }
 
@@ -44,6 +45,7 @@ describe('a lasting link', () => {
     const dial = (): Promise<Link> => (answers.shift() ?? (() => Promise.reject(refusal)))()
     const lasting = new LastingLink(dial, ({ name }) => states.push(name), new Backoff(() => 1))
     await lasting.link()
+    await vi.advanceTimersByTimeAsync(1_000)
     die()
     await vi.advanceTimersByTimeAsync(400) // 50 after the loss, 50 and 100 after failures
     expect(states).toEqual([
@@ -52,4 +54,38 @@ describe('a lasting link', () => {
     ])
     await lasting.close()
   })
+
+  it('is back within 50 ms, however often, when it had lived for a second', async () => {
+    const pauses = await lives(1_000, 12)
+    expect(pauses).toEqual(Array(12).fill(50))
+  })
+
+  it('comes back ever more slowly when it dies as soon as it is open', async () => {
+    const pauses = await lives(999, 9)
+    expect(pauses).toEqual([50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
+  })
 })
+
+/** The pauses after links that each live for so long. */
+async function lives(lifeMs: number, count: number): Promise<number[]> {
+  const pauses: number[] = []
+  let die = (): void => undefined
+  const dial = (): Promise<Link> => {
+    const made = living()
+    die = made.die
+    return Promise.resolve(made.link)
+  }
+  const changed = (state: LinkState): void => {
+    if (state.name === 'waiting') pauses.push(state.delayMs)
+  }
+  const lasting = new LastingLink(dial, changed, new Backoff(() => 1))
+  for (let i = 0; i < count; i++) {
+    await lasting.link()
+    await vi.advanceTimersByTimeAsync(lifeMs)
+    die()
+    await vi.advanceTimersByTimeAsync(0)
+    await vi.advanceTimersByTimeAsync(pauses.at(-1) ?? 0)
+  }
+  await lasting.close()
+  return pauses
+}

@@ -376,6 +376,19 @@ describe('a broker that misbehaves ends a connection, not the process', () => {
     expect(made.status()).toEqual({ state: 'ready' })
   })
 
+  test('a consumer that dies as soon as it consumes is built anew ever more slowly', async () => {
+    const server = await broker((step, session, channel) => {
+      if (step !== 'basic.consume') return undefined
+      return session.send(frames.consumeOk(channel), frames.cancel(channel))
+    })
+    const made = transport(server.url)
+    let lost = 0
+    await made.start()
+    await made.consume(() => undefined, { prefetch: 1, onLost: () => lost++ })
+    await new Promise(resolve => setTimeout(resolve, 2_000))
+    expect(lost).toBeLessThan(25)
+  })
+
   test('while it blocks publishers, channel() pends and the status says why', async () => {
     const server = await broker()
     const made = transport(server.url)
