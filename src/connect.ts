@@ -4,8 +4,7 @@
 import { resolve } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import type { Bus, Logger } from './bus.js'
-import { type CoreBus, startBus } from './bus-core.js'
-import { equal } from './bytes.js'
+import { startBus } from './bus-core.js'
 import { type Clock, createClock } from './clock.js'
 import { createOpener, type SessionOpener } from './crypto/opener.js'
 import { createSealer } from './crypto/sealer.js'
@@ -17,12 +16,11 @@ import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
 import { createFileSeen } from './reliability/file-seen.js'
 import { createMemoryOutbox } from './reliability/memory-outbox.js'
 import { createMemorySeen } from './reliability/memory-seen.js'
-import { CARD_TYPE } from './reliability/receipts.js'
 import type { SeenStore } from './reliability/seen.js'
-import { rotate } from './rotation.js'
 import { keepCard, learntCards, makeStateFolder } from './state-folder.js'
 import { rabbitTransport } from './transport/rabbitmq.js'
 import type { Transport } from './transport/transport.js'
+import { Upkeep } from './upkeep.js'
 
 /** What both ways to a secured bus have in common. Whatever is absent comes from the folder's config.json. */
 export interface SecureOptions {
@@ -58,8 +56,6 @@ export interface ConnectOptions extends SecureOptions {
 }
 
 const RELOAD_MS = 30_000
-/** A card that was not fetched within a day rides on the next envelope anyway. */
-const CARD_TTL_S: number = 24 * 3_600
 
 /**
  * Connects to the brokers; resolves with the first usable connection, and mends every later loss by itself.
@@ -184,66 +180,6 @@ async function recallCards(folder: LoadedFolder, state: string, clock: Clock, em
       emit('card-not-kept', { party: card.address, reason: asError(error).message, alarm: true })
     })
   })
-}
-
-/**
- * Reads the folder again now and then, so that renewals take effect while the process runs; renews one's own card and
- * destroys sealing keys when it is time; tells a new card to everybody whose card we have.
- */
-class Upkeep {
-  readonly #folder: LoadedFolder
-  readonly #opener: SessionOpener
-  readonly #clock: Clock
-  readonly #emit: Emit
-  #announced: Uint8Array
-  #timer: NodeJS.Timeout | undefined
-  #running: Promise<void> = Promise.resolve()
-
-  constructor(folder: LoadedFolder, opener: SessionOpener, clock: Clock, emit: Emit) {
-    this.#folder = folder
-    this.#opener = opener
-    this.#clock = clock
-    this.#emit = emit
-    this.#announced = folder.identity.card.bytes
-  }
-
-  start(bus: CoreBus, everyMs: number): void {
-    const round = (): void => {
-      this.#running = this.#round(bus).finally(() => {
-        if (this.#timer) this.#timer = setTimeout(round, everyMs)
-      })
-    }
-    this.#timer = setTimeout(round, everyMs)
-  }
-
-  async stop(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    await this.#running
-  }
-
-  async #round(bus: CoreBus): Promise<void> {
-    try {
-      await this.#folder.reload()
-      const { renewed, destroyed } = await rotate(this.#folder, this.#clock.now())
-      if (renewed !== undefined) this.#emit('card-renewed', { keyId: renewed })
-      for (const keyId of destroyed) this.#emit('key-destroyed', { keyId })
-      this.#opener.endSessions()
-      this.#announce(bus)
-      bus.recheck()
-    } catch (error) {
-      this.#emit('reload-failed', { reason: asError(error).message, alarm: true })
-    }
-  }
-
-  #announce(bus: CoreBus): void {
-    const { bytes, address } = this.#folder.identity.card
-    if (equal(bytes, this.#announced)) return
-    this.#announced = bytes
-    for (const peer of this.#folder.directory.cards()) {
-      if (peer.address !== address) bus.sendSystem(peer, CARD_TYPE, bytes, CARD_TTL_S)
-    }
-  }
 }
 
 /** n.b. others refuse us, or we them: better known from the status than from what does not arrive. */

@@ -61,10 +61,13 @@ export interface LoadedFolder {
   /** The broker user's password, read anew; undefined where the config names none. @throws SealbusError */
   password(): Promise<string | undefined>
   /**
-   * Reads certificate, chain, keys, card, cards, revocation list and policy again, all or nothing; the trust file and the
-   * config need a restart. @throws SealbusError `identity`, `configuration`
+   * Reads the revocation list, one's own identity (certificate, chain, keys, card: all or nothing), the policy and the cards
+   * again, each whether or not the others hold; the trust file and the config need a restart.
+   * @throws SealbusError `identity`, `configuration`: afterwards, with all that was found broken
    */
   reload(): Promise<void>
+  /** Reads only one's own certificate, chain, keys and card again, all or nothing. @throws SealbusError `identity` */
+  reloadIdentity(): Promise<void>
   /** Writes the revocation list that was accepted last into the folder, so that a restart cannot roll it back. */
   keepRevocationList(): Promise<void>
 }
@@ -90,6 +93,10 @@ export async function loadIdentityFolder(dir: string, options: LoadOptions = {})
   let current = await folder.policy(trustFile.domain)
   const directory = createDirectory(trust)
   await folder.cards(config, directory)
+  const reloadIdentity = async (): Promise<void> => {
+    const parts = await folder.parts(trust, config)
+    folder.check(FILES.certificate, () => identity.renew(parts))
+  }
   return {
     dir: folder.dir,
     config,
@@ -100,14 +107,17 @@ export async function loadIdentityFolder(dir: string, options: LoadOptions = {})
     statePath: config.state === undefined ? undefined : folder.path(config.state),
     tls: () => new Promise(resolve => resolve(folder.tls(config))),
     password: () => folder.password(config),
-    async reload() {
-      const parts = await folder.parts(trust, config)
-      const policy = await folder.policy(trustFile.domain)
-      await folder.revocations(trustFile, trust)
-      folder.check(FILES.certificate, () => identity.renew(parts))
-      current = policy
-      await folder.cards(config, directory)
-    },
+    // n.b. the list first: a broken certificate of our own must not keep a stolen device of others in
+    reload: () =>
+      tryEach(
+        () => folder.revocations(trustFile, trust),
+        reloadIdentity,
+        async () => {
+          current = await folder.policy(trustFile.domain)
+        },
+        () => folder.cards(config, directory),
+      ),
+    reloadIdentity,
     keepRevocationList: () => folder.keepRevocationList(trustFile, trust),
   }
 }
@@ -304,6 +314,17 @@ class FolderReader {
     const text = message.startsWith(this.path(file)) ? message : `${this.path(file)}: ${message}`
     return new SealbusError(code, text, cause === undefined ? undefined : { cause })
   }
+}
+
+/** Takes every step, whatever becomes of the others. @throws SealbusError with the messages of all that failed */
+async function tryEach(...steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const errors: Error[] = []
+  for (const step of steps) await step().catch((error: unknown) => errors.push(asError(error)))
+  const [first, ...more] = errors
+  if (first === undefined) return
+  if (more.length === 0) throw first
+  const code = isSealbusError(first, 'configuration') ? 'configuration' : 'identity'
+  throw new SealbusError(code, errors.map(({ message }) => message).join('; '), { cause: first })
 }
 
 /** n.b. a newer list may have come over the bus; the file is then no attempt to roll it back. */

@@ -34,7 +34,7 @@ export interface Rotation {
 }
 
 /**
- * Renews the card where it is due, destroys what is over, and reads the folder again. Another process that does the same
+ * Renews the card where it is due, destroys what is over, and reads the identity again. Another process that does the same
  * for this folder just now is left to it.
  * @throws SealbusError `identity`; errors of the file system
  */
@@ -42,9 +42,9 @@ export async function rotate(folder: LoadedFolder, nowMs: number): Promise<Rotat
   const lock = tryLock(folder.dir)
   if (lock === undefined) return { destroyed: [] }
   try {
-    const renewed = isDue(folder, nowMs) ? await renewCard(folder, nowMs) : undefined
     const destroyed = await destroyOver(folder, nowMs)
-    if (renewed !== undefined || destroyed.length > 0) await folder.reload()
+    const renewed = await renewWhereDue(folder, nowMs)
+    if (renewed !== undefined || destroyed.length > 0) await folder.reloadIdentity()
     return renewed === undefined ? { destroyed } : { renewed, destroyed }
   } finally {
     lock.release()
@@ -64,6 +64,13 @@ function isDue({ identity: { card, certificate } }: LoadedFolder, nowMs: number)
   const halfway = card.notBeforeMs + (card.notAfterMs - card.notBeforeMs) / 2
   const nextEnd = Math.min(nowMs + DEFAULT_CARD_LIFETIME_MS, certificate.notAfterMs)
   return nowMs >= halfway && nextEnd - card.notAfterMs >= WORTHWHILE_MS
+}
+
+/** n.b. first read again: where the folder is broken, the new card could not be taken, and every round would write one. */
+async function renewWhereDue(folder: LoadedFolder, nowMs: number): Promise<string | undefined> {
+  if (!isDue(folder, nowMs)) return undefined
+  await folder.reloadIdentity()
+  return isDue(folder, nowMs) ? renewCard(folder, nowMs) : undefined
 }
 
 /** n.b. the key is on the disk before the card that offers it, and the old card beside its key before it is replaced. */

@@ -93,6 +93,8 @@ class PathTrust implements KeptTrust {
   acceptRevocationList(bytes: Uint8Array, nowMs: number): void {
     if (this.#signers === undefined)
       throw refuse('revocation list: the trust file names no signer, add "revocation" to it')
+    // n.b. it was believed when it came: that its signer's certificate has ended since takes nothing from it
+    if (this.#revocations !== undefined && equal(this.#revocations.bytes, bytes)) return
     const trust = { domain: this.domain, signers: this.#signers, roots: this.#roots }
     const list = verifyRevocationList(bytes, trust, nowMs)
     const held = this.#revocations?.list.list

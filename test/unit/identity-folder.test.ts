@@ -5,7 +5,7 @@ import { createSecureContext } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../src/bytes.js'
 import { loadIdentityFolder } from '../../src/identity-folder.js'
-import { DAY, type Holder, makePki, NOW, newSealingKey, pem } from '../support/certificates.js'
+import { DAY, type Holder, issue, makePki, NOW, newSealingKey, pem } from '../support/certificates.js'
 
 const pki = makePki()
 const TRUST = {
@@ -230,14 +230,48 @@ describe('identity folder', () => {
     expect(folder.trust.revocationList()).toEqual(new Uint8Array(readFileSync(join(dir, 'revoked.cbor'))))
   })
 
-  it('keeps what it had where a reload finds something broken', async () => {
+  it('keeps the policy that it had where a reload finds it broken, and takes the rest', async () => {
     const folder = await load()
     const before = folder.identity.certificate
     writeDevice(pki.leaf(), NOW + 1)
     writeJson('policy.json', { version: 1, allow: 1 })
     await expect(folder.reload()).rejects.toMatchObject({ code: 'configuration' })
-    expect(folder.identity.certificate).toBe(before)
+    expect(folder.identity.certificate).not.toBe(before)
     expect(folder.policy.permit(vppParty, hehParty, 'activate')).toEqual({})
+  })
+
+  it('takes a revocation list, a policy and cards where its own certificate is broken', async () => {
+    const folder = await load()
+    const before = folder.identity.certificate
+    writeDevice(pki.leaf(), NOW + 1)
+    write('identity.crt', 'half a fi')
+    write('revoked.cbor', pki.revocationList({ number: 2 }))
+    writeJson('policy.json', { version: 1, allow: [] })
+    write('cards/vpp-2.cbor', pki.card(pki.leaf({ cn: ['vpp-2'], ou: ['vpp'] })))
+    await expect(folder.reload()).rejects.toThrow(/identity\.crt: expected a certificate/)
+    expect(folder.identity.certificate).toBe(before)
+    expect(folder.trust.revocationList()).toEqual(new Uint8Array(readFileSync(join(dir, 'revoked.cbor'))))
+    expect(folder.policy.permit(vppParty, hehParty, 'activate')).toBeUndefined()
+    expect(folder.directory.find({ domain: 'field', address: 'vpp-2' })?.address).toBe('vpp-2')
+  })
+
+  it('names everything that a reload finds broken', async () => {
+    const folder = await load()
+    write('revoked.cbor', 'x')
+    write('identity.crt', 'x')
+    writeJson('policy.json', { version: 1, allow: 1 })
+    await expect(folder.reload()).rejects.toThrow(/revoked\.cbor.*identity\.crt.*policy\.json/)
+  })
+
+  it('reads the same revocation list again after the certificate of its signer has ended', async () => {
+    const signer = issue({ cn: ['revocation'], extendedKeyUsage: null, notAfterMs: NOW + DAY }, pki.root)
+    writeJson('trust.json', { ...TRUST, revocation: { ...TRUST.revocation, signers: [signer.spkiSha256] } })
+    write('revoked.cbor', pki.revocationList({ maxAgeSeconds: 7 * 86_400 }, signer))
+    let nowMs = NOW
+    const folder = await loadIdentityFolder(dir, { now: () => nowMs })
+    nowMs = NOW + 2 * DAY
+    await folder.reload()
+    expect(folder.trust.revocation(folder.identity.certificate, nowMs)).toBe('good')
   })
 
   it('keeps a newer revocation list than the file has, and writes it there when asked', async () => {

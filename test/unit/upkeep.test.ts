@@ -1,0 +1,75 @@
+/** What a secured bus does for its identity while it runs: real folders, the broker in the process. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { initPki, type Pki, provision, revoke } from '../../pki/index.js'
+import type { Bus } from '../../src/bus.js'
+import { connect, MemoryBroker, memoryTransport } from '../../src/index.js'
+
+const DAY = 24 * 3_600_000
+let dir = ''
+let pki: Pki
+const open: Bus[] = []
+
+async function domainSince(madeAtMs: number): Promise<void> {
+  let nowMs: number | undefined = madeAtMs
+  const options = { dir, domain: 'field', passphrase: 'for tests only', now: () => nowMs ?? Date.now() }
+  pki = (await initPki(options)).pki
+  await provision(pki, [
+    { name: 'vpp-0001', role: 'vpp' },
+    { name: 'heh-0001', role: 'heh' },
+  ])
+  nowMs = undefined
+}
+
+const file = (...names: string[]): string => join(pki.layout.devices, 'vpp-0001', ...names)
+
+async function start(): Promise<Bus> {
+  const transport = memoryTransport(new MemoryBroker(), 'vpp-0001')
+  const state = join(dir, 'state')
+  const bus = await connect({ identity: file(), transport, state, reloadMs: 1_000 })
+  open.push(bus)
+  return bus
+}
+
+const next = (bus: Bus, event: string): Promise<Record<string, unknown>> =>
+  new Promise(resolve => void bus.on(event, found => resolve(found as Record<string, unknown>)))
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'sealbus-upkeep-'))
+})
+afterEach(async () => {
+  await Promise.all(open.splice(0).map(bus => bus.close()))
+  rmSync(dir, { recursive: true, force: true })
+})
+
+describe('a secured bus whose own folder is broken', () => {
+  it('shuts a revoked device out all the same', async () => {
+    await domainSince(Date.now())
+    const bus = await start()
+    writeFileSync(file('identity.key'), 'half a fi')
+    await revoke(pki, ['heh-0001'])
+    const { reason } = await next(bus, 'reload-failed')
+    expect(reason).toMatch(/identity\.key/)
+    await expect(bus.send('heh-0001', { type: 'activate', payload: {} })).rejects.toThrow(/revoked/)
+  })
+
+  it('renews its card where only the policy is broken', async () => {
+    await domainSince(Date.now() - 16 * DAY)
+    const bus = await start()
+    writeFileSync(file('policy.json'), 'half a fi')
+    const { keyId } = await next(bus, 'card-renewed')
+    expect(readdirSync(file('sealing'))).toContain(`${String(keyId)}.key`)
+  })
+
+  it('makes no new keys and cards that it could not take', async () => {
+    await domainSince(Date.now() - 16 * DAY)
+    const bus = await start()
+    writeFileSync(file('identity.crt'), 'half a fi')
+    const before = readdirSync(file('sealing'))
+    await next(bus, 'reload-failed')
+    await next(bus, 'reload-failed')
+    expect(readdirSync(file('sealing')).filter(name => !name.startsWith('.'))).toEqual(before)
+  })
+})
