@@ -26,14 +26,16 @@ import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
 import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
 import { createReceiver, type Receiver } from './reliability/receiver.js'
-import { Requests } from './reliability/requests.js'
+import { type OpenRequest, Requests } from './reliability/requests.js'
 import type { SeenStore } from './reliability/seen.js'
 import { createSender, type MessageSender, type SendMessageOptions } from './reliability/sender.js'
 import { SoleConsumer } from './sole-consumer.js'
 import type { Transport } from './transport/transport.js'
-import type { MessageId, WireMessage } from './wire.js'
+import type { WireMessage } from './wire.js'
 
 const DRAIN_MS = 30_000
+/** What sending has at least, once receiving has ended. */
+const FLUSH_MS = 2_000
 /** Receipts are worth sending this long. */
 const RECEIPT_TTL_S = 3_600
 
@@ -146,19 +148,23 @@ class ComposedBus implements CoreBus {
     this.#assertOpen()
     const party = this.#party(to)
     const wire = this.#outgoing(party, message, { request: true })
-    if (!this.#sole.fresh) {
-      await this.#receiver.start() // replies come to the own inbox
-      await this.#sole.expect()
-    }
-    const request = this.#requests.open(party, options.timeoutMs)
+    const request = this.#requests.open(party, options.timeoutMs) // n.b. its clock runs: consuming may wait for an outage's end
     const withdraw = new AbortController()
-    const marks = { signal: withdraw.signal, onNumbered: (id: MessageId) => request.numbered(id) }
-    this.#sender.send(party, wire, marks).catch((error: unknown) => request.fail(asError(error)))
+    this.#ask(party, wire, request, withdraw.signal).catch((error: unknown) => request.fail(asError(error)))
     try {
       return await request.reply
     } finally {
       withdraw.abort(new SealbusError('request-timeout', 'request: over before it was sealed'))
     }
+  }
+
+  async #ask(to: Party, message: WireMessage, request: OpenRequest, signal: AbortSignal): Promise<void> {
+    if (!this.#sole.fresh) {
+      await this.#receiver.start() // replies come to the own inbox
+      await this.#sole.expect()
+    }
+    if (!signal.aborted)
+      await this.#sender.send(to, message, { signal, onNumbered: id => request.numbered(id) })
   }
 
   status(): Status {
@@ -250,7 +256,7 @@ class ComposedBus implements CoreBus {
     this.#requests.close()
     const unhandled = await this.#receiver.stop({ timeoutMs, graceMs })
     this.#receipts.flush()
-    const left = Math.max(0, deadline - performance.now())
+    const left = Math.max(FLUSH_MS, deadline - performance.now()) // n.b. handlers may have used all the time up
     const unsent = await (finish ? this.#sender.drain({ timeoutMs: left }) : this.#sender.close())
     await this.#parts.transport.close()
     await this.#parts.onClose?.()

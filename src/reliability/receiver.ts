@@ -84,6 +84,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   readonly #options: ReceiverOptions<Tx>
   readonly #lifetimeMs: number
   readonly #prefetch: number
+  /** Fires when stopping begins; the next when nothing more is carried out. */
+  readonly #ending: AbortController = new AbortController()
   readonly #stopped: AbortController = new AbortController()
   readonly #settler: Settler
   readonly #intake: Intake
@@ -144,8 +146,9 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   async #start(): Promise<void> {
-    const { seen, clock, transport, reply, onReceipt, onCard, policy, self, requests } = this.#options
+    const { seen, clock, reply, onReceipt, onCard, policy, self, requests } = this.#options
     const memory = await seen.start()
+    if (this.#ending.signal.aborted) return
     if (memory.lost) this.#emit('seen-lost', { alarm: true })
     this.#restoredMs = memory.highestTimeMs
     clock.witness(memory.highestTimeMs)
@@ -159,11 +162,23 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     })
     this.state = 'running'
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    await this.#consume(this.#ending.signal)
+  }
+
+  /** n.b. in an outage consuming begins only when a connection does: stopping must not wait for that. */
+  async #consume(signal: AbortSignal): Promise<void> {
     const onDelivery = (delivery: TransportDelivery): void => this.#receive(delivery)
-    this.#consumer = await transport.consume(onDelivery, {
-      prefetch: this.#prefetch,
-      onLost: () => this.#onLost(),
+    const options = { prefetch: this.#prefetch, onLost: (): void => this.#onLost(), signal }
+    const consuming = this.#options.transport.consume(onDelivery, options)
+    const ended = new Promise<undefined>(resolve => {
+      signal.addEventListener('abort', () => resolve(undefined), { once: true })
     })
+    this.#consumer = await Promise.race([consuming, ended])
+    if (this.#consumer) return
+    consuming.then(
+      late => void late.stop(),
+      () => undefined,
+    )
   }
 
   #receive(delivery: TransportDelivery): void {
@@ -250,8 +265,9 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   async #stop(timeoutMs: number, graceMs: number): Promise<number> {
-    await this.#starting?.catch(() => undefined)
     if (this.state !== 'failed') this.state = 'stopping'
+    this.#ending.abort(closedError())
+    await this.#starting?.catch(() => undefined)
     this.#dispatcher?.stop()
     const abort = setTimeout(
       () => this.#dispatcher?.abort('the bus is closing'),

@@ -4,6 +4,7 @@ import type { Delivery } from '../../src/bus.js'
 import { SealbusError } from '../../src/errors.js'
 import { createMemorySeen } from '../../src/reliability/memory-seen.js'
 import { encodeReceipts } from '../../src/reliability/receipts.js'
+import type { ReceiverOptions } from '../../src/reliability/receiver.js'
 import type { EpochRecord } from '../../src/reliability/seen.js'
 import { EPOCH, EPOCH2, envelope, HEH, ledger, notOpened, rig, turns, wire } from '../support/receiving.js'
 
@@ -497,7 +498,7 @@ describe('full parking', () => {
     await advance(1_000)
     const stopping = receiver.stop({ timeoutMs: 20_000 })
     await advance(100)
-    expect(await Promise.race([stopping, 'waits'])).toBe(1)
+    expect(await Promise.race([stopping, Promise.resolve('waits')])).toBe(1)
     expect(broker.queue).toHaveLength(1)
   })
 })
@@ -725,6 +726,23 @@ describe('the end', () => {
     expect(await stopping).toBe(1)
     expect(parked).toEqual([])
     expect(broker.queue).toHaveLength(1)
+  })
+
+  test('stop does not wait for a consumer that cannot be made in an outage', async () => {
+    let asked: AbortSignal | undefined
+    const transport: ReceiverOptions['transport'] = {
+      consume: (_, { signal }) => {
+        asked = signal
+        return new Promise(() => undefined)
+      },
+    }
+    const { receiver } = rig({ transport })
+    const starting = receiver.start(() => undefined)
+    await turns()
+    const stopping = receiver.stop({ timeoutMs: 500 })
+    await expect(starting).rejects.toMatchObject({ code: 'closed' })
+    expect(await stopping).toBe(0)
+    expect(asked?.aborted).toBe(true)
   })
 
   test('without a handler replies are taken and the rest waits for one', async () => {
