@@ -77,7 +77,8 @@ describe('the pause before the next attempt', () => {
     const backoff = new Backoff(() => 1)
     const failed = Array.from({ length: 9 }, () => backoff.failed())
     expect(failed).toEqual([50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000])
-    expect([backoff.lost(), backoff.lost(), backoff.failed()]).toEqual([50, 50, 50])
+    expect([backoff.lost(1_000), backoff.lost(1_000), backoff.failed()]).toEqual([50, 50, 50])
+    expect([backoff.lost(999), backoff.lost(0), backoff.lost(1_000)]).toEqual([100, 200, 50])
     expect(new Backoff(() => 0).failed()).toBe(0)
   })
 
