@@ -8,13 +8,16 @@ import { connectionLost } from './failures.js'
 
 /** What a channel has to know of its link. */
 export interface LinkOfChannel {
-  readonly closed: Promise<Error | undefined>
   readonly open: boolean
   readonly reason: Error | undefined
+  /** The broker's words, where it reads nothing because of an alarm. */
+  readonly blocked: string | undefined
   destroy(reason: Error): void
+  /** Calls back at the link's death, unless the returned function was called first. */
+  onDeath(listener: () => void): () => void
 }
 
-/** To close a channel. */
+/** To close a channel, on a link whose broker reads. */
 const CHANNEL_CLOSE_MS = 2_000
 
 export class LinkChannel<C extends Channel> {
@@ -27,6 +30,8 @@ export class LinkChannel<C extends Channel> {
   #link: LinkOfChannel
   #death: Deferred<Error | undefined>
   #state: 'open' | 'closing' | 'dead' = 'open'
+  /** n.b. the link lives longer than its channels: it must not keep them. */
+  #leave: () => void
 
   constructor(channel: C, link: LinkOfChannel) {
     this.channel = channel
@@ -35,7 +40,8 @@ export class LinkChannel<C extends Channel> {
     this.closed = this.#death.promise
     channel.on('error', (error: Error) => this.#die(error))
     channel.on('close', () => this.#die(undefined))
-    void link.closed.then(() => this.#die(undefined))
+    this.#leave = link.onDeath(() => this.#die(undefined))
+    if (!link.open) this.#die(undefined)
   }
 
   get open(): boolean {
@@ -48,15 +54,20 @@ export class LinkChannel<C extends Channel> {
     return Promise.race([answer, dead])
   }
 
-  /** Closes it. A broker that does not answer in time loses the whole link. */
+  /** Closes it. A broker that does not answer in time loses the whole link; in an alarm it cannot answer. */
   async close(): Promise<void> {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     // n.b. amqplib throws where the channel is closing already, and never answers on a dead link
-    await atMost(
-      CHANNEL_CLOSE_MS,
-      Promise.resolve().then(() => this.channel.close()),
-    )
+    let over = false
+    const answer = this.ask(Promise.resolve().then(() => this.channel.close())).finally(() => {
+      over = true
+    })
+    for (let alarm = true; alarm && !over; ) {
+      alarm = this.#link.blocked !== undefined
+      await atMost(CHANNEL_CLOSE_MS, answer)
+      alarm ||= this.#link.blocked !== undefined
+    }
     if (this.#isDead()) return
     this.#link.destroy(new Error('the broker did not answer the closing of a channel'))
     this.#die(undefined)
@@ -70,6 +81,7 @@ export class LinkChannel<C extends Channel> {
     if (this.#isDead()) return
     const ours = this.#state === 'closing'
     this.#state = 'dead'
+    this.#leave()
     // n.b. amqplib closes the channels of a dying connection before it says why the connection dies
     queueMicrotask(() => {
       this.#death.resolve(reason ?? this.#silent(ours))

@@ -30,6 +30,7 @@ export class Link {
   #blocked: string | undefined
   #reason: Error | undefined
   #blockedListeners: (() => void)[] = []
+  #deathListeners = new Set<() => void>()
 
   /** Connects within the deadline. @throws SealbusError that says why not, and what to do */
   static async open(target: AmqpTarget, deadlineMs: number, signal: AbortSignal): Promise<Link> {
@@ -74,6 +75,12 @@ export class Link {
     this.#blockedListeners.push(listener)
   }
 
+  /** Calls back at death, unless the returned function was called first. */
+  onDeath(listener: () => void): () => void {
+    this.#deathListeners.add(listener)
+    return () => void this.#deathListeners.delete(listener)
+  }
+
   /** Opens a channel with confirms. @throws SealbusError `connection-lost`, `timeout`; the link is dead then */
   confirmChannel(): Promise<LinkChannel<ConfirmChannel>> {
     return this.#channel(() => this.#model.createConfirmChannel({ highWaterMark: WRITE_CHUNKS }))
@@ -108,8 +115,15 @@ export class Link {
     const opening = Promise.resolve()
       .then(create)
       .then(channel => new LinkChannel(channel, this))
-    const dead = this.closed.then(reason => Promise.reject(connectionLost(reason)))
-    return Promise.race([this.#patiently(opening), dead])
+    return this.#alive(this.#patiently(opening))
+  }
+
+  /** The promise, or the link's death; leaves nothing behind. */
+  #alive<T>(promise: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const leave = this.onDeath(() => reject(connectionLost(this.#reason)))
+      promise.then(resolve, reject).finally(leave)
+    })
   }
 
   /** Within the deadline, which does not run while the broker reads nothing because of an alarm. */
@@ -144,6 +158,8 @@ export class Link {
     this.#state = 'dead'
     this.#reason = ours ? undefined : reason
     this.#death.resolve(this.#reason)
+    for (const listener of [...this.#deathListeners]) listener()
+    this.#deathListeners.clear()
     // n.b. with an error: it is what makes amqplib clear its heartbeat timers
     this.#socket.destroy(reason ?? new Error('closed by us'))
   }
