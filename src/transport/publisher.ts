@@ -25,6 +25,13 @@ export interface PublisherHooks {
   event(event: TransportEvent): void
 }
 
+interface Refusal {
+  readonly reason: SealbusError
+  readonly link: Link | undefined
+  readonly until: Promise<void>
+  over: boolean
+}
+
 export class Publisher {
   #lasting: LastingLink
   #names: Names
@@ -36,7 +43,7 @@ export class Publisher {
   #turn = 0
   #live = new Set<ConfirmingChannel>()
   #backoff = new Backoff()
-  #refusal: { readonly reason: SealbusError; readonly until: Promise<void>; over: boolean } | undefined
+  #refusal: Refusal | undefined
   #obstacle: Deferred<void> | undefined
   #watchdog = new ConfirmWatchdog()
   #unwatch: () => void
@@ -48,8 +55,10 @@ export class Publisher {
     this.#unwatch = everySecond((now, onTime) => this.#watch(now, onTime))
   }
 
-  /** The broker refused the exchange (403, 404), and no publish has been judged since. */
+  /** The broker refused the exchange (403, 404) on this connection, and no publish has been judged since. */
   get refusal(): SealbusError | undefined {
+    const link = this.#openLink()
+    if (link !== undefined && link !== this.#refusal?.link) this.#refusal = undefined
     return this.#refusal?.reason
   }
 
@@ -94,7 +103,7 @@ export class Publisher {
       signal?.throwIfAborted()
       const link = await this.#lasting.link(signal)
       if (link.blocked !== undefined) await this.#interruptible(this.writable() ?? Promise.resolve(), signal)
-      else if (this.#refusal !== undefined && !this.#refusal.over)
+      else if (this.refusal !== undefined && this.#refusal?.over === false)
         await this.#interruptible(this.#refusal.until, signal)
       else return link
     }
@@ -183,8 +192,9 @@ export class Publisher {
   }
 
   #refuse(reason: Error): void {
-    const refusal = {
+    const refusal: Refusal = {
       reason: channelFailure(reason, `publish to ${this.#names.exchange}`),
+      link: this.#openLink(),
       until: pause(this.#backoff.refused(), this.#stop.signal),
       over: false,
     }
@@ -203,11 +213,14 @@ export class Publisher {
   }
 
   #watch(now: number, onTime: boolean): void {
-    const { state } = this.#lasting
     const oldest = [...this.#live].map(channel => channel.oldest ?? Infinity)
     const since = Math.min(...oldest)
-    const link = state.name === 'open' ? state.link : undefined
-    this.#watchdog.look(link, since === Infinity ? undefined : since, now, onTime)
+    this.#watchdog.look(this.#openLink(), since === Infinity ? undefined : since, now, onTime)
+  }
+
+  #openLink(): Link | undefined {
+    const { state } = this.#lasting
+    return state.name === 'open' ? state.link : undefined
   }
 
   #obstructed(): boolean {

@@ -288,6 +288,18 @@ describe('confirms match by channel and delivery tag', () => {
     expect(made.status().state).toBe(goesOn ? 'ready' : 'unauthorised')
   })
 
+  test('a refusal of the exchange is forgotten with its connection, though nobody publishes', async () => {
+    const words = "NOT_FOUND - no exchange 'sealbus' in vhost 'sealbus'"
+    const server = await broker(
+      once('basic.publish', (session, channel) => session.send(frames.channelClose(channel, 404, words))),
+    )
+    const made = transport(server.url)
+    await expect((await shared(made)).publish(publication())).rejects.toMatchObject({ code: 'unauthorised' })
+    expect(made.status().state).toBe('unauthorised')
+    server.sessions[0]?.reset()
+    await until(() => made.status().state === 'ready', 1_000)
+  })
+
   test('callers of one moment share a fresh channel; the next moment gets another', async () => {
     const made = transport((await broker()).url)
     await made.start()
