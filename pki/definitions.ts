@@ -15,6 +15,8 @@ const GROUP_SIZE = 3
 const MAX_INBOX_BYTES: number = 64 * 1024 * 1024
 /** A backstop only: parking happens at the receiver. */
 const DELIVERY_LIMIT = 200
+/** Practically none: people look at what is parked, and put it back. */
+const PARKED_DELIVERY_LIMIT = 1_000_000
 
 /** One device, as the broker sees it. */
 export interface BrokerUser {
@@ -103,8 +105,8 @@ const POLICIES: readonly Row[] = [
     'delivery-limit': DELIVERY_LIMIT,
   }),
   policyRow('inbox-classic', 'inbox', 0, { ...BOUNDS, ...DEAD_LETTERS }),
-  // no delivery limit: without a dead-letter exchange it would drop
-  policyRow('parked', 'parked', 1, { ...BOUNDS, ...BALANCED }),
+  // n.b. without a dead-letter exchange a delivery limit drops, and RabbitMQ 4 sets one of 20 where a policy has none
+  policyRow('parked', 'parked', 1, { ...BOUNDS, ...BALANCED, 'delivery-limit': PARKED_DELIVERY_LIMIT }),
   policyRow('parked-classic', 'parked', 0, BOUNDS),
 ]
 

@@ -119,6 +119,14 @@ describe('definitions', () => {
     expect(rows['bindings']).toHaveLength(2)
   })
 
+  it('limit deliveries where the dead letters go to parking, and next to not at all in parking itself', () => {
+    const limits = rows['policies']?.map(({ name, definition }) => [
+      name,
+      (definition as Record<string, unknown>)['delivery-limit'],
+    ])
+    expect(Object.fromEntries(limits ?? [])).toMatchObject({ inbox: 200, parked: 1_000_000 })
+  })
+
   it('keep the queues of a transient inbox off the disk, but not what is parked', () => {
     const queues = parse(definitions([{ ...hub, inbox: 'transient' }]))['queues']
     expect(queues?.map(queue => queue['durable'])).toEqual([false, true])
