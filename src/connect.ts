@@ -12,12 +12,12 @@ import type { Sealer } from './crypto/sealing.js'
 import { sodiumReady } from './crypto/sodium.js'
 import { asError, SealbusError } from './errors.js'
 import { type Emit, Events } from './events.js'
-import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
+import { isOlderList, type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
 import { createFileSeen } from './reliability/file-seen.js'
 import { createMemoryOutbox } from './reliability/memory-outbox.js'
 import { createMemorySeen } from './reliability/memory-seen.js'
 import type { SeenStore } from './reliability/seen.js'
-import { keepCard, learntCards, makeStateFolder } from './state-folder.js'
+import { keepCard, keptRevocationList, learntCards, makeStateFolder } from './state-folder.js'
 import { rabbitTransport } from './transport/rabbitmq.js'
 import type { Transport } from './transport/transport.js'
 import { Upkeep } from './upkeep.js'
@@ -83,10 +83,15 @@ export async function connectOver(
   const folder = await loadIdentityFolder(options.identity, { now: () => clock.now(), onWarning })
   const state = options.state === undefined ? folder.statePath : resolve(options.state)
   const seen = seenStore(options, folder, state)
-  if (state !== undefined) await recallCards(folder, state, clock, events.emit)
+  if (state !== undefined) {
+    await makeStateFolder(state)
+    await recallRevocations(folder, state, clock, events.emit)
+    await recallCards(folder, state, clock, events.emit)
+  }
   const { sealer, opener } = sealing(options, folder, clock, events.emit)
   const transport = await makeTransport(folder, state)
-  const upkeep = new Upkeep(folder, opener, clock, events.emit)
+  const upkeep = new Upkeep(folder, opener, clock, events.emit, state)
+  await upkeep.keepRevocations()
   const bus = await startBus(
     {
       ...{
@@ -165,9 +170,24 @@ function seenStore(
   )
 }
 
+/** n.b. before the cards, which are judged by it; a damaged one is told, and the folder's counts. */
+async function recallRevocations(
+  { trust }: LoadedFolder,
+  state: string,
+  clock: Clock,
+  emit: Emit,
+): Promise<void> {
+  const kept = await keptRevocationList(state)
+  if (kept === undefined) return
+  try {
+    if (!isOlderList(kept, trust.revocationList())) trust.acceptRevocationList(kept, clock.now())
+  } catch (error) {
+    emit('identity-warning', { warning: `${state}: ${asError(error).message}`, alarm: true })
+  }
+}
+
 /** Cards learnt before count again; those that are learnt now are kept. */
 async function recallCards(folder: LoadedFolder, state: string, clock: Clock, emit: Emit): Promise<void> {
-  await makeStateFolder(state)
   for (const bytes of await learntCards(state)) {
     try {
       folder.directory.offer(bytes, clock.now())

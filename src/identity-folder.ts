@@ -4,9 +4,9 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { equal, toHex } from './bytes.js'
+import { toHex } from './bytes.js'
 import { type ConfigFile, parseConfigFile } from './config-file.js'
 import { verifyCard } from './crypto/card.js'
 import { createDirectory, type MemoryDirectory } from './crypto/directory.js'
@@ -68,8 +68,6 @@ export interface LoadedFolder {
   reload(): Promise<void>
   /** Reads only one's own certificate, chain, keys and card again, all or nothing. @throws SealbusError `identity` */
   reloadIdentity(): Promise<void>
-  /** Writes the revocation list that was accepted last into the folder, so that a restart cannot roll it back. */
-  keepRevocationList(): Promise<void>
 }
 
 export interface LoadOptions {
@@ -118,7 +116,6 @@ export async function loadIdentityFolder(dir: string, options: LoadOptions = {})
         () => folder.cards(config, directory),
       ),
     reloadIdentity,
-    keepRevocationList: () => folder.keepRevocationList(trustFile, trust),
   }
 }
 
@@ -159,7 +156,7 @@ class FolderReader {
   async revocations({ revocation }: TrustFile, trust: KeptTrust): Promise<void> {
     if (revocation === undefined) return
     const bytes = await this.#bytes(revocation.file)
-    if (this.check(revocation.file, () => isOlder(bytes, trust.revocationList())))
+    if (this.check(revocation.file, () => isOlderList(bytes, trust.revocationList())))
       this.#warn(`${this.path(revocation.file)}: a newer revocation list is known already, it is kept`)
     else this.check(revocation.file, () => trust.acceptRevocationList(bytes, this.#now()))
   }
@@ -233,15 +230,6 @@ class FolderReader {
   async password({ passwordFile }: ConfigFile): Promise<string | undefined> {
     if (passwordFile === undefined) return undefined
     return (await this.#secret(passwordFile)).replace(/\r?\n$/, '')
-  }
-
-  async keepRevocationList({ revocation }: TrustFile, trust: KeptTrust): Promise<void> {
-    const list = trust.revocationList()
-    if (revocation === undefined || list === undefined) return
-    if (equal(await this.#bytes(revocation.file), list)) return
-    const path = this.path(revocation.file)
-    await writeFile(`${path}.new`, list)
-    await rename(`${path}.new`, path)
   }
 
   /** Runs one step over a file's contents; whatever it refuses is told with the file's name. */
@@ -327,7 +315,7 @@ async function tryEach(...steps: readonly (() => Promise<void>)[]): Promise<void
   throw new SealbusError(code, errors.map(({ message }) => message).join('; '), { cause: first })
 }
 
-/** n.b. a newer list may have come over the bus; the file is then no attempt to roll it back. */
-function isOlder(bytes: Uint8Array, held: Uint8Array | undefined): boolean {
+/** n.b. a newer list may have been kept in the state folder: the file is then out of date, or put back. */
+export function isOlderList(bytes: Uint8Array, held: Uint8Array | undefined): boolean {
   return held !== undefined && parseRevocationList(bytes).number < parseRevocationList(held).number
 }

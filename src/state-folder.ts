@@ -1,5 +1,5 @@
 /**
- * The state folder of a process: cards that were learnt from peers, and what could not be opened on a bus that has no
+ * The state folder of a process: cards that were learnt from peers, the newest revocation list, and what could not be opened on a bus that has no
  * parking of its own. Cards are self-proving and parked bodies sealed: a stolen folder shows who talked, nothing else.
  */
 import { createHash } from 'node:crypto'
@@ -12,6 +12,7 @@ import type { Publication } from './transport/transport.js'
 import { partyKey } from './wire.js'
 
 const CARDS = 'cards'
+const LIST = 'revoked.cbor'
 const PARKED = 'parked'
 /** Bodies kept in `parked/` at once; beyond it consuming halts until somebody looks. */
 const MAX_PARKED = 10_000
@@ -36,6 +37,24 @@ export async function keepCard(dir: string, party: Party, bytes: Uint8Array): Pr
   const folder = join(dir, CARDS)
   const name = createHash('sha256').update(partyKey(party)).digest('hex').slice(0, 32)
   await storing(folder, () => writeWhole(folder, `${name}.cbor`, bytes))
+}
+
+/** The newest revocation list of an earlier life; undefined: none was kept. @throws SealbusError `store-failed` */
+export async function keptRevocationList(dir: string): Promise<Uint8Array | undefined> {
+  const path = join(dir, LIST)
+  return storing(path, async () => {
+    try {
+      return new Uint8Array(await readFile(path))
+    } catch (error) {
+      if ((asError(error) as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  })
+}
+
+/** Keeps the newest revocation list, so that an old file and a restart do not roll it back. @throws SealbusError */
+export async function keepRevocationList(dir: string, bytes: Uint8Array): Promise<void> {
+  await storing(dir, () => writeWhole(dir, LIST, bytes))
 }
 
 /** Keeps one parked body as `parked/MESSAGEID[-INDEX].sealed`. @throws SealbusError `buffer-full`, `store-failed` */

@@ -12,6 +12,7 @@ import type { Emit } from './events.js'
 import type { LoadedFolder } from './identity-folder.js'
 import { CARD_TYPE } from './reliability/receipts.js'
 import { rotate } from './rotation.js'
+import { keepRevocationList } from './state-folder.js'
 
 /** A card that was not fetched within a day rides on the next envelope anyway. */
 const CARD_TTL_S: number = 24 * 3_600
@@ -22,15 +23,18 @@ export class Upkeep {
   readonly #opener: SessionOpener
   readonly #clock: Clock
   readonly #emit: Emit
+  readonly #state: string | undefined
   #announced: Uint8Array
+  #kept: Uint8Array | undefined
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
 
-  constructor(folder: LoadedFolder, opener: SessionOpener, clock: Clock, emit: Emit) {
+  constructor(folder: LoadedFolder, opener: SessionOpener, clock: Clock, emit: Emit, state?: string) {
     this.#folder = folder
     this.#opener = opener
     this.#clock = clock
     this.#emit = emit
+    this.#state = state
     this.#announced = folder.identity.card.bytes
   }
 
@@ -49,9 +53,19 @@ export class Upkeep {
     await this.#running
   }
 
+  /** Keeps the revocation list in the state folder, so that a restart cannot roll it back. @throws SealbusError `store-failed` */
+  async keepRevocations(): Promise<void> {
+    const list = this.#folder.trust.revocationList()
+    if (this.#state === undefined || list === undefined) return
+    if (this.#kept !== undefined && equal(this.#kept, list)) return
+    await keepRevocationList(this.#state, list)
+    this.#kept = list
+  }
+
   /** n.b. each step by itself: a file of ours that is broken must neither stop a revocation nor a key's destruction. */
   async #round(bus: CoreBus): Promise<void> {
     await this.#try(() => this.#folder.reload())
+    await this.#try(() => this.keepRevocations())
     await this.#try(() => this.#rotate())
     await this.#try(() => {
       this.#opener.endSessions()

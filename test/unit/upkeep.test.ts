@@ -1,5 +1,5 @@
 /** What a secured bus does for its identity while it runs: real folders, the broker in the process. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -71,5 +71,50 @@ describe('a secured bus whose own folder is broken', () => {
     await next(bus, 'reload-failed')
     await next(bus, 'reload-failed')
     expect(readdirSync(file('sealing')).filter(name => !name.startsWith('.'))).toEqual(before)
+  })
+})
+
+describe('a revocation list', () => {
+  /** Who can put the list back can put the card back. */
+  const FILES = [['revoked.cbor'], ['cards', 'heh-0001.cbor']]
+  const backup = (): Buffer[] => FILES.map(names => readFileSync(file(...names)))
+  const restore = (contents: readonly Buffer[]): void => {
+    for (const [i, content] of contents.entries()) writeFileSync(file(...(FILES[i] ?? [])), content)
+  }
+  const refused = async (bus: Bus): Promise<void> =>
+    expect(bus.send('heh-0001', { type: 'activate', payload: {} })).rejects.toThrow(/revoked/)
+
+  it('that was taken at the start is not rolled back by an old file and a restart', async () => {
+    await domainSince(Date.now())
+    const old = backup()
+    await revoke(pki, ['heh-0001'])
+    await (await start()).close()
+    restore(old)
+    await refused(await start())
+  })
+
+  it('that was taken while the bus ran is not rolled back by an old file and a restart', async () => {
+    await domainSince(Date.now())
+    const old = backup()
+    const bus = await start()
+    await revoke(pki, ['heh-0001'])
+    await new Promise(resolve => setTimeout(resolve, 1_500))
+    await refused(bus)
+    await bus.close()
+    restore(old)
+    await refused(await start())
+  })
+
+  it('that was kept and then damaged is told, and the one of the folder counts', async () => {
+    await domainSince(Date.now())
+    const [, card = Buffer.alloc(0)] = backup()
+    await (await start()).close()
+    writeFileSync(join(dir, 'state', 'revoked.cbor'), 'half a li')
+    await revoke(pki, ['heh-0001'])
+    writeFileSync(file('cards', 'heh-0001.cbor'), card)
+    const bus = await start()
+    await refused(bus)
+    await bus.close()
+    expect(readFileSync(join(dir, 'state', 'revoked.cbor'))).toEqual(readFileSync(file('revoked.cbor')))
   })
 })
