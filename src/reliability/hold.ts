@@ -1,17 +1,18 @@
 /**
- * Bodies that cannot be opened yet and stay unacknowledged: for a certificate or a clock, at most 64 and 6 minutes; for
- * the KEM bucket, as long as it takes.
+ * Bodies that cannot be opened yet and stay unacknowledged: for a certificate or a clock, at most 6 minutes, 32
+ * of unknown origin and 32 of known senders, 8 of one; for the KEM bucket, as long as it takes.
  */
-import type { OpenFailure } from '../crypto/sealing.js'
+import type { NotOpened } from '../crypto/sealing.js'
+import { partyKey } from '../wire.js'
 import type { Arrival } from './lane.js'
-import { HOLD_MS, MAX_HOLD } from './outcome.js'
+import { HOLD_MS, MAX_HOLD, MAX_HOLD_OF_ONE } from './outcome.js'
 
 /** Pause between two attempts to open a held body. */
 const AGAIN_MS = 5_000 // 5 seconds
 
 export interface Held {
   readonly arrival: Arrival
-  readonly reason: OpenFailure
+  readonly result: NotOpened
   readonly sinceMs: number
   /** For ever where false. */
   readonly limited: boolean
@@ -26,9 +27,9 @@ export class Hold {
   }
 
   /** False where no more may be held. */
-  add(arrival: Arrival, reason: OpenFailure, limited: boolean, activeMs: number): boolean {
-    if (limited && this.#held.filter(held => held.limited).length >= MAX_HOLD) return false
-    this.#held.push({ arrival, reason, sinceMs: activeMs, limited, triedMs: activeMs })
+  add(arrival: Arrival, result: NotOpened, limited: boolean, activeMs: number): boolean {
+    if (limited && !this.#hasRoom(result)) return false
+    this.#held.push({ arrival, result, sinceMs: activeMs, limited, triedMs: activeMs })
     return true
   }
 
@@ -53,6 +54,15 @@ export class Hold {
   /** Takes the one out that has waited longest. */
   oldest(): Held | undefined {
     return this.#held.shift()
+  }
+
+  /** n.b. known senders have a share of their own: what anybody can make must not take it. */
+  #hasRoom({ from }: NotOpened): boolean {
+    const alike = this.#held.filter(held => held.limited && !held.result.from === !from)
+    const own = alike.filter(
+      held => from && held.result.from && partyKey(held.result.from) === partyKey(from),
+    )
+    return alike.length < MAX_HOLD && own.length < MAX_HOLD_OF_ONE
   }
 
   /** Their channel is gone: they will come again. */

@@ -35,6 +35,7 @@ export class Intake {
   #waiting: Arrival[] = []
   #paused = false
   #triedMs = 0
+  #opening = 0
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -43,6 +44,11 @@ export class Intake {
   /** Bodies that are unacknowledged without having been opened. */
   get unopened(): number {
     return this.#hold.size + this.#waiting.length
+  }
+
+  /** Bodies whose opening waits its turn. */
+  get opening(): number {
+    return this.#opening
   }
 
   get paused(): boolean {
@@ -64,7 +70,7 @@ export class Intake {
   /** Parks the body that has been held longest, to make room. */
   giveWay(): boolean {
     const held = this.#hold.oldest()
-    if (held) this.#park(held.arrival, held.reason, true)
+    if (held) this.#park(held.arrival, held.result)
     return held !== undefined
   }
 
@@ -81,7 +87,9 @@ export class Intake {
   }
 
   async #openLater(arrival: Arrival, opening: Promise<OpenResult>): Promise<void> {
+    this.#opening += 1
     const result = await opening.catch(openError)
+    this.#opening -= 1
     if (this.#options.isCurrent(arrival)) this.#opened(arrival, result)
   }
 
@@ -98,15 +106,15 @@ export class Intake {
       this.#options.accept(result, arrival)
       return
     }
-    const { action, bounded } = BODY_OUTCOMES[result.reason]
+    const action = BODY_OUTCOMES[result.reason]
     if (action === 'pause') {
       this.#pause(arrival, result)
       return
     }
     this.#report(result, action)
     const isHeld =
-      action !== 'park' && this.#hold.add(arrival, result.reason, action === 'hold', this.#options.activeMs())
-    if (!isHeld) this.#park(arrival, result.reason, bounded)
+      action !== 'park' && this.#hold.add(arrival, result, action === 'hold', this.#options.activeMs())
+    if (!isHeld) this.#park(arrival, result)
   }
 
   #pause(arrival: Arrival, result: NotOpened): void {
@@ -143,19 +151,19 @@ export class Intake {
   }
 
   #heldAgain(held: Held, result: OpenResult): void {
-    const reason = result.ok ? undefined : BODY_OUTCOMES[result.reason].action
+    const reason = result.ok ? undefined : BODY_OUTCOMES[result.reason]
     const stays =
       (reason === 'hold' || reason === 'retry') && !this.#hold.isOver(held, this.#options.activeMs())
     if (stays || !this.#hold.remove(held)) return
     if (result.ok || reason === 'park' || reason === 'pause') this.#opened(held.arrival, result)
-    else this.#park(held.arrival, held.reason, true)
+    else this.#park(held.arrival, held.result)
   }
 
   /** n.b. unbounded keeping of what anybody can make would fill the parking queue: the rest is acknowledged, and counted. */
-  #park(arrival: Arrival, reason: string, bounded: boolean): void {
+  #park(arrival: Arrival, { reason, from }: NotOpened): void {
     const { acknowledge, parkBody, emit, nowMs } = this.#options
     const detail = { reason, bytes: arrival.body.length, alarm: true }
-    if (bounded && !this.#budget.take(arrival.body.length, nowMs())) {
+    if (!from && !this.#budget.take(arrival.body.length, nowMs())) {
       emit('not-kept', detail)
       acknowledge(arrival)
       return

@@ -16,30 +16,24 @@ import type { Mark } from './seen.js'
  */
 export type BodyAction = 'park' | 'hold' | 'pause' | 'retry'
 
-export interface BodyOutcome {
-  readonly action: BodyAction
-  /** The sender is not known for certain: keeping is bounded by {@link UnauthenticatedBudget}. */
-  readonly bounded: boolean
-}
-
-const PARK_BOUNDED: BodyOutcome = { action: 'park', bounded: true }
-const HOLD: BodyOutcome = { action: 'hold', bounded: true }
-
-/** A body that did not open, by reason. The event's name is `not-opened`, its `reason` the key. */
-export const BODY_OUTCOMES: Readonly<Record<OpenFailure, BodyOutcome>> = {
-  'not-an-envelope': PARK_BOUNDED,
-  'unknown-suite': PARK_BOUNDED,
-  'unknown-key': PARK_BOUNDED,
-  'destroyed-key': PARK_BOUNDED,
-  'bad-tag': PARK_BOUNDED,
-  'bad-signature': PARK_BOUNDED,
-  malformed: { action: 'park', bounded: false },
-  'untrusted-certificate': PARK_BOUNDED,
-  revoked: PARK_BOUNDED,
-  'unknown-certificate': HOLD,
-  'clock-ahead': HOLD,
-  'stale-revocation': { action: 'pause', bounded: false },
-  overloaded: { action: 'retry', bounded: false },
+/**
+ * A body that did not open, by reason. The event's name is `not-opened`, its `reason` the key. n.b. of what is parked,
+ * bodies whose sender is not known for certain are bounded by {@link UnauthenticatedBudget}, whatever the reason.
+ */
+export const BODY_OUTCOMES: Readonly<Record<OpenFailure, BodyAction>> = {
+  'not-an-envelope': 'park',
+  'unknown-suite': 'park',
+  'unknown-key': 'park',
+  'destroyed-key': 'park',
+  'bad-tag': 'park',
+  'bad-signature': 'park',
+  malformed: 'park',
+  'untrusted-certificate': 'park',
+  revoked: 'park',
+  'unknown-certificate': 'hold',
+  'clock-ahead': 'hold',
+  'stale-revocation': 'pause',
+  overloaded: 'retry',
 }
 
 /** Why a message of an opened envelope is not, or no longer, handed to the application. The event's name too. */
@@ -86,8 +80,10 @@ export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
 
 /** Longest wait of a body for a certificate or a clock. */
 export const HOLD_MS: number = 6 * 60_000 // 6 minutes
-/** Bodies that wait so at once. */
-export const MAX_HOLD = 64
+/** Bodies that wait so at once: of unknown origin, and as many of known senders. */
+export const MAX_HOLD = 32
+/** Of one known sender. */
+export const MAX_HOLD_OF_ONE = 8
 
 const MAX_KEPT = 1_000
 const MAX_KEPT_BYTES = 16 * 1024 * 1024 // 16 MiB

@@ -22,6 +22,8 @@ import { Settler } from './settle.js'
 
 /** Bodies unacknowledged at once. */
 const DEFAULT_PREFETCH = 1_000
+/** Times the prefetch: as far as credit is added. */
+const MAX_CREDIT = 8
 const TICK_MS = 100
 const SWEEP_MS = 60_000
 const STOP_MS = 30_000
@@ -99,6 +101,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   #activeMs = 0
   #generation = 0
   #outstanding = 0
+  /** Of the bodies that are outstanding. */
+  #bytes = 0
   #credit: number
   #fullTicks = 0
   #restoredMs = 0
@@ -184,6 +188,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   #receive(delivery: TransportDelivery): void {
     if (this.state !== 'running' && this.state !== 'paused') return // the channel is about to close: it goes back
     this.#outstanding += 1
+    this.#bytes += delivery.body.length
     this.#intake.receive({
       body: delivery.body,
       claimedFrom: delivery.claimedFrom,
@@ -208,12 +213,14 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     if (arrival.generation !== this.#generation || this.state === 'failed') return
     if (arrival.lane) arrival.lane.arrivals -= 1
     this.#outstanding -= 1
+    this.#bytes -= arrival.body.length
     arrival.ack()
   }
 
   #onLost(): void {
     this.#generation += 1
     this.#outstanding = 0
+    this.#bytes = 0
     this.#credit = this.#prefetch
     this.#intake.lost()
     const { kind } = this.#options.seen
@@ -243,7 +250,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     const { gaps, hasHandler, isIdle } = this.#dispatcher
     if (
       this.#blocked() * 2 >= this.#credit &&
-      gaps.bytes < MAX_HELD_BYTES &&
+      this.#bytes < MAX_HELD_BYTES &&
+      this.#credit < MAX_CREDIT * this.#prefetch &&
       this.#consumer?.addCredit(this.#prefetch)
     ) {
       this.#credit += this.#prefetch
@@ -251,6 +259,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     }
     if (this.#dispatcher.displace(Math.floor(this.#prefetch / 4))) return
     if (!hasHandler || !isIdle || this.#settler.pending > this.#settler.resting) return
+    if (this.#intake.opening > 0) return // one of these may be what is waited for
     const lane = gaps.oldest()
     if (lane) this.#dispatcher.skipGap(lane, 'prefetch')
     else this.#intake.giveWay()
@@ -301,7 +310,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   #unhandled(): number {
-    let unhandled = this.#intake.unopened
+    let unhandled = this.#intake.unopened + this.#intake.opening
     for (const lane of this.#epochs?.lanes() ?? []) unhandled += lane.slots.size
     return unhandled
   }

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Delivery } from '../../src/bus.js'
+import type { Opened } from '../../src/crypto/sealing.js'
 import { SealbusError } from '../../src/errors.js'
 import { createMemorySeen } from '../../src/reliability/memory-seen.js'
 import { encodeReceipts } from '../../src/reliability/receipts.js'
@@ -203,6 +204,28 @@ describe('what is held', () => {
     expect(texts).toHaveLength(51)
     expect(texts[0]).toBe('m0')
     expect(broker.credit).toBe(100)
+  })
+
+  test('without a handler credit is bounded too', async () => {
+    const { receiver, send, broker } = rig({ prefetch: 50 })
+    await receiver.start()
+    for (let seq = 0; seq < 1_000; seq++) send(envelope(seq, [wire('x')]))
+    await advance(60_000)
+    expect(broker.credit).toBe(400)
+  })
+
+  test('no gap is given up for the prefetch while bodies wait to be opened', async () => {
+    const { receiver, send, broker, opener, names } = rig({ prefetch: 20 })
+    const { texts, handler } = ledger()
+    broker.elastic = false
+    await receiver.start(handler)
+    const first = envelope(0, [wire('m0')])
+    const slow = (): Promise<Opened> => new Promise(resolve => setTimeout(() => resolve(first), 3_000))
+    broker.deliver(opener.body(slow))
+    for (let seq = 1; seq < 20; seq++) send(envelope(seq, [wire(`m${seq}`)]))
+    await advance(4_000)
+    expect(texts[0]).toBe('m0')
+    expect([texts.length, names()]).toEqual([20, []])
   })
 
   test('where credit cannot be added the oldest gap is skipped', async () => {
@@ -650,13 +673,28 @@ describe('a body that does not open', () => {
     expect(broker.unacked.size).toBe(0)
   })
 
-  test('of these at most 64 are held', async () => {
+  test('of these 32 are held, and known senders have a share of their own', async () => {
     const { receiver, opener, broker, parked } = rig()
     await receiver.start(() => undefined)
-    for (let i = 0; i < 70; i++) broker.deliver(opener.body(notOpened('clock-ahead')))
+    for (let i = 0; i < 38; i++) broker.deliver(opener.body(notOpened('unknown-certificate')))
     await turns()
     expect(parked).toHaveLength(6)
-    expect(broker.unacked.size).toBe(64)
+    for (let i = 0; i < 10; i++) broker.deliver(opener.body({ ...notOpened('clock-ahead'), from: HEH }))
+    await turns()
+    expect(parked).toHaveLength(8)
+    expect(broker.unacked.size).toBe(32 + 8)
+  })
+
+  test('is bounded by who sent it, not by the reason', async () => {
+    const { receiver, opener, broker, parked } = rig()
+    await receiver.start(() => undefined)
+    for (let i = 0; i < 1_010; i++) broker.deliver(opener.body(notOpened('malformed')))
+    await turns(50)
+    expect(parked).toHaveLength(1_000)
+    for (let i = 0; i < 20; i++) broker.deliver(opener.body({ ...notOpened('clock-ahead'), from: HEH }))
+    await advance(361_000)
+    expect(parked).toHaveLength(1_020)
+    expect(receiver.counts['not-kept']).toBe(10)
   })
 
   test('for a stale revocation list pauses consuming; nothing is parked, and order is kept when the list is fresh', async () => {
