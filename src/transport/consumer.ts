@@ -10,8 +10,16 @@ import { channelFailure, connectionLost, replyCode } from './failures.js'
 import { Generation } from './generation.js'
 import type { Link } from './link.js'
 import type { LastingLink } from './reconnect.js'
-import { DECLARE_MS, declareInbox, type InboxKind, type Names, singleActive } from './topology.js'
+import {
+  DECLARE_MS,
+  declareInbox,
+  type InboxKind,
+  inspectInbox,
+  type Names,
+  singleActive,
+} from './topology.js'
 import type { TransportConsumer, TransportDelivery, TransportEvent } from './transport.js'
+import { everySecond, STARVING_MS } from './watchdog.js'
 
 /** From the wish to stop until `stop` resolves; the channel's own deadline is shorter. */
 const STOP_MS = 2_200
@@ -35,14 +43,20 @@ export class InboxConsumer implements TransportConsumer {
   #stop = new AbortController()
   #backoff = new Backoff()
   #generation: Generation | undefined
+  #link: Link | undefined
   #refusal: SealbusError | undefined
   #missing = false
+  /** The last delivery, look or start (`performance.now()`). */
+  #heardAt = 0
+  #forbidden = false
   #first: Deferred<void> = deferred()
   #running: Promise<void>
 
   constructor(setup: ConsumerSetup) {
     this.#setup = setup
     this.#running = this.#run()
+    const unwatch = everySecond(now => this.#watch(now))
+    this.#stop.signal.addEventListener('abort', unwatch, { once: true })
   }
 
   /** Resolves when the first attempt to consume has succeeded or failed. */
@@ -90,6 +104,7 @@ export class InboxConsumer implements TransportConsumer {
     if (this.#missing) await declareInbox(link, names, kind)
     const generation = await this.#build(link)
     this.#generation = generation
+    this.#link = link
     this.#built(generation)
     const builtAt = performance.now()
     const reason = await generation.dead
@@ -121,18 +136,46 @@ export class InboxConsumer implements TransportConsumer {
 
   #built(generation: Generation): void {
     this.#missing = false
+    this.#heardAt = performance.now()
     this.#setRefusal(undefined)
     this.#first.resolve()
     this.#setup.event({ name: 'consuming', detail: { generation: generation.id } })
   }
 
   #deliver(message: ConsumeMessage, generation: Generation): void {
+    this.#heardAt = performance.now()
     if (this.#stopped()) return // n.b. too late to be wanted: its channel is about to close
     try {
       this.#setup.onDelivery(generation.delivery(message))
     } catch (thrown) {
       // n.b. thrown into amqplib it would close the channel; the body stays unacknowledged
       this.#setup.event({ name: 'delivery-failed', detail: { reason: asError(thrown).message } })
+    }
+  }
+
+  /** n.b. a consumer that the broker has forgotten without a word gets nothing, and no event says so. */
+  #watch(now: number): void {
+    const [generation, link] = [this.#generation, this.#link]
+    if (generation?.alive !== true || link === undefined || now - this.#heardAt < STARVING_MS) return
+    this.#heardAt = now
+    void this.#forgotten(link).then(reason => {
+      if (reason === undefined || !generation.alive) return
+      this.#setup.event({ name: 'consumer-starved', detail: { generation: generation.id, reason } })
+      void generation.end()
+    })
+  }
+
+  /** Why the broker does not serve us, if it does not. n.b. who may not look learns it by consuming anew, but once. */
+  async #forgotten(link: Link): Promise<string | undefined> {
+    try {
+      const { consumerCount } = await inspectInbox(link, this.#setup.names)
+      return consumerCount === 0 ? 'the inbox has no consumer' : undefined
+    } catch (thrown) {
+      const failure = asError(thrown)
+      const code = replyCode(failure.cause)
+      const once = code === 403 && !this.#forbidden
+      this.#forbidden ||= once
+      return once || code === 404 ? failure.message : undefined
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * Two suspicions that no event tells of: a link that carries nothing any more (no reset, no FIN), and an inbox that
- * delivers nothing though it should. Each asks the broker before it acts.
+ * delivers nothing though it should (watched by the consumer). Each asks the broker before it acts.
  */
 import { SealbusError } from '../errors.js'
 import type { Link } from './link.js'
@@ -15,6 +15,9 @@ const SUSPECT_MS = 3_000
 const ANSWER_MS = 3_000
 /** A link that gave not a byte for so long, question included, is dead. */
 const SILENT_MS = 6_000
+
+/** An inbox that delivers nothing for so long is looked at. */
+export const STARVING_MS = 30_000
 
 /** Calls back every second until stopped, and says whether it was on time. Does not keep the process alive. */
 export function everySecond(look: (now: number, onTime: boolean) => void): () => void {

@@ -85,6 +85,8 @@ export const frames = {
   selectOk: (channel: number): Buffer => method(channel, 85, 11),
   qosOk: (channel: number): Buffer => method(channel, 60, 11),
   consumeOk: (channel: number): Buffer => method(channel, 60, 21, shortstr('tag')),
+  declareOk: (channel: number, consumers: number): Buffer =>
+    method(channel, 50, 11, shortstr('inbox.a'), long(0), long(consumers)),
   cancel: (channel: number): Buffer => method(channel, 60, 30, shortstr('tag'), bits(1)),
   ack: (channel: number, tag: number, multiple = false): Buffer =>
     method(channel, 60, 80, longlong(tag), bits(multiple ? 1 : 0)),

@@ -1,5 +1,5 @@
 /** What a broker may do to a client at any step, scripted on real sockets. */
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type RabbitOptions, rabbitTransport } from '../../src/transport/rabbitmq.js'
 import type { Publication, PublishChannel, Transport } from '../../src/transport/transport.js'
 import { frames, type Script, ScriptedBroker, type Session, type Step } from '../support/scripted-broker.js'
@@ -415,6 +415,46 @@ describe('a broker that misbehaves ends a connection, not the process', () => {
     server.sessions[0]?.send(frames.unblocked)
     expect((await waiting).open).toBe(true)
     expect(made.status()).toEqual({ state: 'ready' })
+  })
+})
+
+describe('an inbox that delivers nothing for 30 s is looked at', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  type Answer = (session: Session, channel: number) => true
+  const count = (consumers: number): Answer => {
+    return (session, channel) => session.send(frames.declareOk(channel, consumers))
+  }
+  const refuse = (code: number): Answer => {
+    return (session, channel) => session.send(frames.channelClose(channel, code, 'refused'))
+  }
+
+  test.each([
+    ['has our consumer', count(1), [1, 1]],
+    ['has no consumer', count(0), [2, 3]],
+    ['is gone', refuse(404), [2, 3]],
+    ['may not be looked at', refuse(403), [2, 2]],
+  ])('it %s: how often we consume then', async (_, answer, expected) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    let [consumed, looked] = [0, 0]
+    const server = await broker((step, session, channel) => {
+      if (step === 'basic.consume') consumed += 1
+      if (step !== 'queue.declare') return undefined
+      looked += 1
+      return answer(session, channel)
+    })
+    const made = transport(server.url, { heartbeatSeconds: 3_600 })
+    await made.start()
+    await made.consume(() => undefined, { prefetch: 1 })
+    vi.advanceTimersByTime(29_000)
+    await new Promise(resolve => setTimeout(resolve, 50))
+    expect([consumed, looked]).toEqual([1, 0])
+    for (const [i, times] of expected.entries()) {
+      vi.advanceTimersByTime(31_000)
+      await until(() => looked > i && consumed >= times)
+      await new Promise(resolve => setTimeout(resolve, 150))
+      expect(consumed).toBe(times)
+    }
   })
 })
 
