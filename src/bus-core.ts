@@ -11,6 +11,7 @@ import type {
   Logger,
   Message,
   Party,
+  Sender,
   SendOptions,
   SendResult,
   Status,
@@ -45,6 +46,8 @@ export interface BusParts {
   readonly opener: Opener
   /** Absent on a plain bus: everything is allowed. */
   readonly policy?: PolicyCheck
+  /** False once a sender's certificate is revoked or over: what still waits of it is refused. Absent: always. */
+  readonly stillTrusted?: (from: Sender) => boolean
   readonly outbox: Outbox
   /** Made when the events that it may raise can be heard. */
   readonly seen: (emit: Events['emit']) => SeenStore
@@ -58,7 +61,7 @@ export interface BusParts {
   /** Why consuming makes no sense now, for the status: our own certificate is revoked, the list is too old. */
   readonly hindrance?: () => Error | undefined
   /** A card came as a message; throws where it is not accepted. */
-  readonly onCard: (bytes: Uint8Array) => void
+  readonly onCard: (bytes: Uint8Array, from: Sender) => void
   /** Ends what the composition started; called once, last. */
   readonly onClose?: () => Promise<void>
 }
@@ -207,10 +210,12 @@ class ComposedBus implements CoreBus {
   }
 
   #makeReceiver(): Receiver<unknown> {
-    const { transport, sealer, opener, policy, clock, events, lifetimeMs, seen, onCard } = this.#parts
+    const { transport, sealer, opener, policy, clock, events, lifetimeMs, seen, onCard, stillTrusted } =
+      this.#parts
     return createReceiver<unknown>({
       ...{ transport, opener, clock, onCard, requests: this.#requests, self: sealer.self },
       ...(policy && { policy }),
+      ...(stillTrusted && { stillTrusted }),
       ...(lifetimeMs !== undefined && { lifetimeMs }),
       seen: seen(events.emit),
       emit: (event, detail) => this.#onReceiverEvent(event, detail),

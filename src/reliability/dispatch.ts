@@ -40,6 +40,8 @@ export interface DispatchOptions<Tx> extends JudgeOptions {
   readonly onReceipt: (from: Sender, receipt: Receipt) => boolean
   readonly onCard: (bytes: Uint8Array, from: Sender) => void
   readonly emit: (event: string, detail: object) => void
+  /** Asked before a message that has waited is handed out: the sender's certificate may have been revoked meanwhile. */
+  readonly stillTrusted?: (from: Sender) => boolean
   readonly nowMs: () => number
   readonly activeMs: () => number
 }
@@ -208,6 +210,8 @@ export class Dispatcher<Tx> {
     const underWay = lane.slots.get(slot.seq)
     emit('duplicate', { ...describe(slot), alarm: false })
     if (underWay) this.#attach(underWay, arrival)
+    else if (!rule.allowed || !lane.memory.knows(slot.seq, slot.envelope.hash))
+      return // nothing is said that is not known
     else if (lane.memory.state(slot.seq) === 'parked') settler.receipt(slot, 'parked')
     else if (!isExpired(slot.message, rule, lifetimeMs, nowMs)) settler.receipt(slot, 'handled')
   }
@@ -241,9 +245,9 @@ export class Dispatcher<Tx> {
     const { from } = envelope
     try {
       if (message.type === RECEIPT_TYPE) {
-        for (const receipt of parseReceipts(message.payload)) {
-          if (!onReceipt(from, receipt)) emit('receipt-unexpected', { ...describe(slot), alarm: false })
-        }
+        const unexpected = parseReceipts(message.payload).filter(receipt => !onReceipt(from, receipt))
+        const count = unexpected.length
+        if (count > 0) emit('receipt-unexpected', { ...describe(slot), count, alarm: false })
       } else if (message.type === CARD_TYPE) onCard(message.payload, from)
       else if (message.inReplyTo) requests?.resolve(from, message.inReplyTo, this.#deliver(slot))
       return true
@@ -269,9 +273,10 @@ export class Dispatcher<Tx> {
     if (!slot) return
     const { lifetimeMs, nowMs } = this.#options
     const rule = ruleFor(this.#options, slot.envelope.from, slot.message.type)
-    if (isExpired(slot.message, rule, lifetimeMs, nowMs())) {
+    const isOver = isExpired(slot.message, rule, lifetimeMs, nowMs())
+    if (isOver || !this.#isStillAllowed(slot, rule)) {
       lane.take(slot, 'settling')
-      void this.#settle(lane, slot, 'expired')
+      void this.#settle(lane, slot, isOver ? 'expired' : 'refused')
       if (lane.head()) this.#ready.add(lane)
       return
     }
@@ -279,6 +284,11 @@ export class Dispatcher<Tx> {
     lane.busy = true
     this.#running += 1
     void this.#work(lane, slot, runner)
+  }
+
+  /** n.b. what waits is asked again: policy and certificates may have changed since it came. */
+  #isStillAllowed({ envelope }: Slot, rule: Rule): boolean {
+    return rule.allowed && (this.#options.stillTrusted?.(envelope.from) ?? true)
   }
 
   async #work(lane: Lane, slot: Slot, runner: Runner<Tx>): Promise<void> {

@@ -93,6 +93,11 @@ export class EpochMemory {
     return seq < this.#start && seq < this.#floor ? 'below' : 'unseen'
   }
 
+  /** The number is known to have been used up by this very content. */
+  knows(seq: number, hash: string): boolean {
+    return this.#hashes.get(seq) === hash
+  }
+
   /** The number was used up by other content, as far as hashes are still kept. */
   conflicts(seq: number, hash: string): boolean {
     const known = this.#hashes.get(seq)
@@ -114,9 +119,9 @@ export class EpochMemory {
   use(seq: number, mark: Mark, hash: string, createdAtMs: number): void {
     if (createdAtMs > this.#lastCreatedAtMs) this.#lastCreatedAtMs = createdAtMs
     this.#skipped.delete(seq)
-    if (mark === 'parked' || mark === 'rejected') limit(this.#parked.add(seq))
+    if (mark === 'parked') limit(this.#parked.add(seq))
     this.#hashes.delete(seq)
-    this.#hashes.set(seq, hash)
+    if (mark !== 'rejected') this.#hashes.set(seq, hash) // n.b. what is known by its hash may be answered with a receipt
     if (this.#hashes.size > MAX_HASHES) this.#hashes.delete(firstOf(this.#hashes.keys()))
     this.#place(seq)
   }

@@ -23,6 +23,8 @@ export interface Receipt extends MessageId {
 
 const EPOCH_BYTES = 8
 const HASH_BYTES = 32
+/** Receipts that one message may carry. */
+const MAX_ITEMS = 1_024
 const MAX_BATCH = 64
 const LINGER_MS = 5
 
@@ -41,7 +43,7 @@ export function encodeReceipts(receipts: readonly Receipt[]): Uint8Array {
 /** The inverse of {@link encodeReceipts}. @throws RangeError, CborError for anything else */
 export function parseReceipts(payload: Uint8Array): readonly Receipt[] {
   const items = decodeCbor(payload)
-  if (!Array.isArray(items)) throw malformed()
+  if (!Array.isArray(items) || items.length > MAX_ITEMS) throw malformed()
   return (items as readonly CborValue[]).map(parseReceipt)
 }
 
@@ -70,7 +72,7 @@ function isCount(value: CborValue | undefined): value is number {
 }
 
 function malformed(): RangeError {
-  return new RangeError('receipt: expected an array of [epoch, seq, hash, outcome, at]')
+  return new RangeError(`receipt: expected an array of at most ${MAX_ITEMS} [epoch, seq, hash, outcome, at]`)
 }
 
 /**

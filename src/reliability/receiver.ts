@@ -47,6 +47,8 @@ export interface ReceiverOptions<Tx = undefined> {
   readonly reply: ReplyFunction
   /** Sends a receipt, best effort. */
   readonly receipt: (to: Party, receipt: Receipt) => void
+  /** False once a sender's certificate is revoked or over: what still waits of it is refused. Absent: always. */
+  readonly stillTrusted?: (from: Sender) => boolean
   readonly requests?: Requests
   /** A receipt came; true where it settled something outstanding with that very party. */
   readonly onReceipt: (from: Sender, receipt: Receipt) => boolean
@@ -150,7 +152,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   async #start(): Promise<void> {
-    const { seen, clock, reply, onReceipt, onCard, policy, self, requests } = this.#options
+    const { seen, clock, reply, onReceipt, onCard, policy, self, requests, stillTrusted } = this.#options
     const memory = await seen.start()
     if (this.#ending.signal.aborted) return
     if (memory.lost) this.#emit('seen-lost', { alarm: true })
@@ -159,6 +161,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     this.#epochs = new Epochs(memory, seen, this.#lifetimeMs)
     this.#dispatcher = new Dispatcher({
       ...{ reply, onReceipt, onCard, self, ...(policy && { policy }), ...(requests && { requests }) },
+      ...(stillTrusted && { stillTrusted }),
       ...{ seen, epochs: this.#epochs, settler: this.#settler, lifetimeMs: this.#lifetimeMs },
       emit: (event, detail) => this.#emit(event, detail),
       nowMs: () => this.#nowMs(),

@@ -83,7 +83,7 @@ export class Settler {
   }
 
   receipt(slot: Slot, outcome: ReceiptOutcome): void {
-    if (!slot.message.receiptWanted) return
+    if (!slot.message.receiptWanted || slot.message.type.startsWith('sealbus/')) return
     const { from, epoch, contentHash } = slot.envelope
     this.#options.receipt(from, { epoch, seq: slot.seq, contentHash, outcome, atMs: this.#options.nowMs() })
   }

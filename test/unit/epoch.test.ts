@@ -23,20 +23,15 @@ describe('the memory of an epoch', () => {
     expect([epoch.start, epoch.next]).toEqual([99, 100])
   })
 
-  test('every outcome uses the number up; parked and rejected ones are named', () => {
+  test('every outcome uses the number up; parked ones are named', () => {
     const epoch = fresh()
     epoch.use(0, 'handled', HASH, 5)
     epoch.use(1, 'expired', HASH, 9)
     epoch.use(2, 'parked', HASH, 7)
     epoch.use(3, 'rejected', HASH, 7)
-    expect([0, 1, 2, 3, 4].map(seq => epoch.state(seq))).toEqual([
-      'used',
-      'used',
-      'parked',
-      'parked',
-      'unseen',
-    ])
+    expect([0, 1, 2, 3, 4].map(seq => epoch.state(seq))).toEqual(['used', 'used', 'parked', 'used', 'unseen'])
     expect([epoch.next, epoch.lastCreatedAtMs]).toEqual([4, 9])
+    expect([epoch.knows(2, HASH), epoch.knows(3, HASH)]).toEqual([true, false])
   })
 
   test('a skipped number is never taken for seen', () => {
@@ -98,6 +93,11 @@ describe('the memory of an epoch', () => {
     expect(epoch.conflicts(99, 'other')).toBe(true)
     expect(epoch.conflicts(99, HASH)).toBe(false)
     expect(epoch.conflicts(35, 'other')).toBe(false)
+    expect([epoch.knows(99, HASH), epoch.knows(99, 'other'), epoch.knows(35, HASH)]).toEqual([
+      true,
+      false,
+      false,
+    ])
     expect(epoch.conflicts(36, 'other')).toBe(true)
   })
 

@@ -601,6 +601,63 @@ describe('verdicts', () => {
     ])
   })
 
+  test('a receipt says only what is known of that very content', async () => {
+    const policy = { permit: (_f: unknown, _t: unknown, type: string) => (type === 'no' ? undefined : {}) }
+    const { receiver, send, receipts } = rig({ policy })
+    await receiver.start(() => undefined)
+    const asks = { receiptWanted: true }
+    for (let seq = 0; seq < 100; seq++) send(envelope(seq, [wire('x')]))
+    const refused = envelope(100, [wire('x', { ...asks, type: 'no' })])
+    const receipt = envelope(101, [
+      wire('', { ...asks, type: 'sealbus/receipt', payload: encodeReceipts([]) }),
+    ])
+    await turns(1_000)
+    send(envelope(0, [wire('other content', asks)]))
+    for (const twice of [refused, receipt, refused, receipt]) {
+      send(twice)
+      await turns()
+    }
+    expect(receiver.counts).toMatchObject({ handled: 100, refused: 1, duplicate: 3 })
+    expect(receipts).toEqual([])
+  })
+
+  test('what waits is asked again before it is handed out', async () => {
+    let isTrusted = true
+    let isAllowed = true
+    const policy = { permit: () => (isAllowed ? {} : undefined) }
+    const { receiver, send, parked } = rig({ policy, stillTrusted: () => isTrusted })
+    const { texts, handler } = ledger()
+    await receiver.start(handler)
+    send(envelope(1, [wire('m1')]))
+    isTrusted = false
+    send(envelope(0, [wire('m0')]))
+    await turns()
+    isTrusted = true
+    send(envelope(3, [wire('m3')]))
+    isAllowed = false
+    await advance(91_000)
+    isAllowed = true
+    send(envelope(4, [wire('m4')]))
+    await turns()
+    expect(texts).toEqual(['m4'])
+    expect(receiver.counts['refused']).toBe(3)
+    expect(parked).toHaveLength(3)
+  })
+
+  test('many unexpected receipts in one message raise one event; more than 1 024 are malformed', async () => {
+    const { receiver, send, events, parked } = rig({ onReceipt: () => false })
+    await receiver.start(() => undefined)
+    const item = { epoch: EPOCH2, seq: 7, contentHash: 'ef'.repeat(32), outcome: 'handled' as const, atMs: 1 }
+    const receiptsOf = (count: number): Uint8Array =>
+      encodeReceipts(Array.from({ length: count }, () => item))
+    send(envelope(0, [wire('', { type: 'sealbus/receipt', payload: receiptsOf(1_024) })]))
+    expect(events).toMatchObject([['receipt-unexpected', { count: 1_024 }]])
+    send(envelope(1, [wire('', { type: 'sealbus/receipt', payload: receiptsOf(1_025) })]))
+    await turns()
+    expect(receiver.counts).toMatchObject({ 'receipt-unexpected': 1, 'reserved-type': 1 })
+    expect(parked).toHaveLength(1)
+  })
+
   test('receipts and cards go to the bus itself; other reserved types and malformed receipts are parked', async () => {
     const { receiver, send, received, cards, parked } = rig({ policy: { permit: () => undefined } })
     const { texts, handler } = ledger()
