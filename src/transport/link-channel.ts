@@ -3,7 +3,7 @@
  * a channel error without a listener would take the whole connection down (amqplib).
  */
 import type { Channel } from './amqp.js'
-import { atMost, type Deferred, deferred } from './deadline.js'
+import { type Deferred, deferred, within } from './deadline.js'
 import { connectionLost } from './failures.js'
 
 /** What a channel has to know of its link. */
@@ -59,18 +59,23 @@ export class LinkChannel<C extends Channel> {
     if (this.#state !== 'open') return
     this.#state = 'closing'
     // n.b. amqplib throws where the channel is closing already, and never answers on a dead link
-    let over = false
-    const answer = this.ask(Promise.resolve().then(() => this.channel.close())).finally(() => {
-      over = true
-    })
-    for (let alarm = true; alarm && !over; ) {
-      alarm = this.#link.blocked !== undefined
-      await atMost(CHANNEL_CLOSE_MS, answer)
-      alarm ||= this.#link.blocked !== undefined
-    }
+    await this.#patiently(this.ask(Promise.resolve().then(() => this.channel.close())))
     if (this.#isDead()) return
     this.#link.destroy(new Error('the broker did not answer the closing of a channel'))
     this.#die(undefined)
+  }
+
+  /** Until it settles, or the broker has had {@link CHANNEL_CLOSE_MS} without an alarm. Never rejects. */
+  async #patiently(answer: Promise<void>): Promise<void> {
+    const settled = answer.then(
+      () => true,
+      () => true,
+    )
+    for (;;) {
+      const before = this.#link.blocked
+      if (await within(CHANNEL_CLOSE_MS, 'close a channel', settled).catch(() => false)) return
+      if (before === undefined && this.#link.blocked === undefined) return
+    }
   }
 
   #isDead(): boolean {

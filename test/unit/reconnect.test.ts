@@ -16,7 +16,10 @@ function living(): { link: Link; die: () => void } {
   const closed = new Promise<Error | undefined>(resolve => {
     die = () => resolve(new Error('reset'))
   })
-  const close = (): Promise<void> => Promise.resolve(die())
+  const close = (): Promise<void> => {
+    die()
+    return Promise.resolve()
+  }
   const link = { open: true, where: 'a broker', closed, close } as unknown as Link
   return { link, die: () => die() }
 }
