@@ -12,6 +12,7 @@ import type {
   Message,
   Party,
   Sender,
+  Sender,
   SendOptions,
   SendResult,
   Status,

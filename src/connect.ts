@@ -3,10 +3,11 @@
  */
 import { resolve } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import type { Bus, Logger } from './bus.js'
+import type { Bus, Logger, Sender } from './bus.js'
 import { startBus } from './bus-core.js'
 import { type Clock, createClock } from './clock.js'
 import { createOpener, type SessionOpener } from './crypto/opener.js'
+import type { CardOffer } from './crypto/peers.js'
 import { createSealer } from './crypto/sealer.js'
 import type { Sealer } from './crypto/sealing.js'
 import { sodiumReady } from './crypto/sodium.js'
@@ -105,7 +106,7 @@ export async function connectOver(
         outbox: createMemoryOutbox(),
       },
       lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
-      onCard: bytes => void folder.directory.offer(bytes, clock.now()),
+      onCard: (bytes, from) => tellCard(events.emit, folder.directory.offer(bytes, clock.now()), from),
       onClose: () => upkeep.stop(),
       hindrance: () => hindrance(folder, clock),
       ...(start.startTimeoutMs !== undefined && { startTimeoutMs: start.startTimeoutMs }),
@@ -151,9 +152,14 @@ function sealing(
   }
   const opener = createOpener({
     ...shared,
-    onCard: (outcome, from) => emit('card', { outcome, from, alarm: outcome === 'conflict' }),
+    onCard: (outcome, from) => tellCard(emit, outcome, from),
   })
   return { sealer: createSealer(shared), opener }
+}
+
+/** n.b. two cards with one counter: the party signs in two places, or its key is in other hands. */
+function tellCard(emit: Emit, outcome: CardOffer | 'refused', from: Sender): void {
+  emit('card', { outcome, from, alarm: outcome === 'conflict' })
 }
 
 function seenStore(

@@ -1,10 +1,15 @@
 /** What a secured bus does for its identity while it runs: real folders, the broker in the process. */
+
+import { createPrivateKey } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { initPki, type Pki, provision, revoke } from '../../pki/index.js'
 import type { Bus } from '../../src/bus.js'
+import type { CoreBus } from '../../src/bus-core.js'
+import { encodeCard, parseCard } from '../../src/crypto/card.js'
+import { signP256 } from '../../src/crypto/ecdsa.js'
 import { connect, MemoryBroker, memoryTransport } from '../../src/index.js'
 
 const DAY = 24 * 3_600_000
@@ -25,8 +30,8 @@ async function domainSince(madeAtMs: number): Promise<void> {
 
 const file = (...names: string[]): string => join(pki.layout.devices, 'vpp-0001', ...names)
 
-async function start(): Promise<Bus> {
-  const transport = memoryTransport(new MemoryBroker(), 'vpp-0001')
+async function start(broker: MemoryBroker = new MemoryBroker()): Promise<Bus> {
+  const transport = memoryTransport(broker, 'vpp-0001')
   const state = join(dir, 'state')
   const bus = await connect({ identity: file(), transport, state, reloadMs: 1_000 })
   open.push(bus)
@@ -116,5 +121,24 @@ describe('a revocation list', () => {
     await refused(bus)
     await bus.close()
     expect(readFileSync(join(dir, 'state', 'revoked.cbor'))).toEqual(readFileSync(file('revoked.cbor')))
+  })
+})
+
+describe('a card that comes as a message', () => {
+  it('raises an alarm where another one with the same counter is known', async () => {
+    await domainSince(Date.now())
+    const broker = new MemoryBroker()
+    const vpp = await start(broker)
+    await vpp.consume(() => undefined)
+    const identity = join(pki.layout.devices, 'heh-0001')
+    const transport = memoryTransport(broker, 'heh-0001')
+    const hub = (await connect({ identity, transport, seen: 'memory' })) as CoreBus
+    open.push(hub)
+    const card = parseCard(new Uint8Array(readFileSync(join(identity, 'card.cbor'))))
+    const key = createPrivateKey(readFileSync(join(identity, 'identity.key')))
+    const other = encodeCard({ ...card, lifetimeSeconds: 60 }, card.chain, data => signP256(key, data))
+    const told = next(vpp, 'card')
+    hub.sendSystem({ domain: 'field', address: 'vpp-0001' }, 'sealbus/card', other, 60)
+    expect(await told).toMatchObject({ outcome: 'conflict', alarm: true, from: { address: 'heh-0001' } })
   })
 })
