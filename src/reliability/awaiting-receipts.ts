@@ -56,8 +56,7 @@ export class AwaitingReceipts {
 
   /** Called at the confirm: from now on the bytes wait for their receipts. */
   keep(entry: Entry, nowMs: number): void {
-    const [seq] = entry.awaiting
-    const awaited = seq === undefined ? undefined : this.#byNumber.get(key(entry.record.epoch, seq))
+    const awaited = this.#find(entry)
     if (awaited === undefined) return
     this.#kept.add(awaited)
     this.#schedule(awaited, nowMs)
@@ -113,7 +112,8 @@ export class AwaitingReceipts {
 
   /** It could not be sent again just now: soon, then. */
   putOff(entry: Entry, untilMs: number): void {
-    for (const awaited of this.#kept) if (awaited.entry === entry) awaited.resendMs = untilMs
+    const awaited = this.#find(entry)
+    if (awaited && this.#kept.has(awaited)) awaited.resendMs = untilMs
   }
 
   /** The next moment when something here expires or is to be sent again, ms. */
@@ -125,6 +125,11 @@ export class AwaitingReceipts {
 
   *entries(): IterableIterator<Entry> {
     for (const { entry } of this.#kept) yield entry
+  }
+
+  #find(entry: Entry): Awaited | undefined {
+    const [seq] = entry.awaiting
+    return seq === undefined ? undefined : this.#byNumber.get(key(entry.record.epoch, seq))
   }
 
   #schedule(awaited: Awaited, nowMs: number): void {
