@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import type { Bus, Logger, Sender } from './bus.js'
 import { startBus } from './bus-core.js'
+import { fromHex } from './bytes.js'
 import { type Clock, createClock } from './clock.js'
 import { createOpener, type SessionOpener } from './crypto/opener.js'
 import type { CardOffer } from './crypto/peers.js'
@@ -103,6 +104,7 @@ export async function connectOver(
         clock,
         seen,
         policy: folder.policy,
+        stillTrusted: (from: Sender) => stillTrusted(folder, clock, from),
         outbox: createMemoryOutbox(),
       },
       lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
@@ -206,6 +208,14 @@ async function recallCards(folder: LoadedFolder, state: string, clock: Clock, em
       emit('card-not-kept', { party: card.address, reason: asError(error).message, alarm: true })
     })
   })
+}
+
+/** n.b. a certificate that has ended, or was forgotten, is not found: what cannot be asked any more is not trusted. */
+function stillTrusted({ trust }: LoadedFolder, clock: Clock, { fingerprint }: Sender): boolean {
+  const nowMs = clock.now()
+  const known = trust.find(fromHex(fingerprint.slice(0, 16)), nowMs)
+  const certificate = known.find(each => each.fingerprint === fingerprint)
+  return certificate !== undefined && trust.revocation(certificate, nowMs) !== 'revoked'
 }
 
 /** n.b. others refuse us, or we them: better known from the status than from what does not arrive. */
