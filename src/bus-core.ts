@@ -12,7 +12,6 @@ import type {
   Message,
   Party,
   Sender,
-  Sender,
   SendOptions,
   SendResult,
   Status,
