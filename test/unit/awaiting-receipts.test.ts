@@ -3,7 +3,7 @@ import { AwaitingReceipts } from '../../src/reliability/awaiting-receipts.js'
 import { type Entry, entryOf } from '../../src/reliability/entry.js'
 import type { SendingLane } from '../../src/reliability/sending-lane.js'
 
-const lane = { to: { domain: 'field', address: 'heh-0001' } } as SendingLane
+const lane = JSON.parse('{ "to": { "domain": "field", "address": "heh-0001" } }') as SendingLane
 const DAY_MS = 24 * 3600_000
 
 function entry(seq: number): Entry {
