@@ -95,14 +95,14 @@ describe('what a real broker refuses is a named state', () => {
     await inbox.until(() => inbox.texts[0] === 'hi')
   })
 
-  test('a CA that did not sign the broker: unauthorised, and the message says tls.ca', async () => {
+  test('a CA that did not sign the broker: unauthorised, and the message says serverCa', async () => {
     const wrong = { ...running().tls('vpp'), ca: running().tls('vpp').cert }
     const transport = transportFor('vpp', { tls: () => Promise.resolve(wrong) })
     const starting = transport.start()
     starting.catch(() => undefined)
     const { reason } = await status(transport, 'unauthorised')
     expect(reason).toMatchObject({ code: 'unauthorised' })
-    expect(reason?.message).toContain('tls.ca')
+    expect(reason?.message).toContain('serverCa')
     await transport.close()
     await expect(starting).rejects.toMatchObject({ code: 'closed' })
   })

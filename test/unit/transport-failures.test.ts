@@ -7,8 +7,8 @@ describe('why there is no connection', () => {
   test.each([
     ['CERT_HAS_EXPIRED', 'certificate has expired', 'unauthorised', 'its operator has to renew it'],
     ['ERR_TLS_CERT_ALTNAME_INVALID', 'Hostname/IP does not match', 'unauthorised', 'tls.servername'],
-    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate', 'unauthorised', 'tls.ca'],
-    ['SELF_SIGNED_CERT_IN_CHAIN', 'self-signed certificate', 'unauthorised', 'tls.ca'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate', 'unauthorised', 'serverCa'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'self-signed certificate', 'unauthorised', 'serverCa'],
     ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'alert', 'unauthorised', 'renew it'],
     ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'alert', 'unauthorised', 'does not know the CA'],
     [
