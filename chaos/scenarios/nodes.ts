@@ -1,8 +1,11 @@
 /** Faults 1 to 4: a node dies, is stopped, is put into maintenance. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scenario, Stage } from '../scenario.js'
 
 const KILL_OBSERVE_MS = 8_000 // the nack trap lasts until the node is back: look for longer than any bound
 const STOP_OBSERVE_MS = 4_000
+const CLIENTS_LIMIT_MS = 10_000
+const CLIENTS_POLL_MS = 250
 
 /** What these faults have in common: one chosen node, and whether clients sit on it. */
 interface NodeFault {
@@ -98,9 +101,11 @@ function nodeFault(fault: NodeFault): Scenario {
       return driver.nodes.map(name => driver.url(name))
     },
     async armed(stage) {
+      await expectClients(stage, node, fault) // while nothing else listens
       await stage.driver.listenOnly(stage.driver.nodes)
       await stage.driver.moveLeaders(leader) // queues that a client has just declared are anywhere
-      await checkPlaces(stage, node, fault)
+      await expectLeaders(stage, node, fault)
+      await expectClients(stage, node, fault)
     },
     async inject(stage) {
       stage.note(`${fault.name}: ${node}`)
@@ -112,16 +117,24 @@ function nodeFault(fault: NodeFault): Scenario {
   }
 }
 
-/** @throws Error when leaders or clients are not where the fault needs them */
-async function checkPlaces({ driver }: Stage, node: string, fault: NodeFault): Promise<void> {
+/** @throws Error when the leaders are not where the fault needs them */
+async function expectLeaders({ driver }: Stage, node: string, fault: NodeFault): Promise<void> {
   const queues = await driver.queues()
   const led = queues.filter(({ leader }) => leader === node).length
-  if (queues.length === 0 || led !== (fault.leads ? queues.length : 0)) {
-    throw new Error(`not injected: ${node} leads ${led} of ${queues.length} queues`)
-  }
-  const connections = await driver.connections()
-  const there = connections.filter(name => name === node).length
-  if (connections.length === 0 || there !== (fault.clients === 'on it' ? connections.length : 0)) {
-    throw new Error(`not injected: ${there} of ${connections.length} connections are on ${node}`)
+  if (queues.length > 0 && led === (fault.leads ? queues.length : 0)) return
+  throw new Error(`not injected: ${node} leads ${led} of ${queues.length} queues`)
+}
+
+/** n.b. a connection of the run before, or one that just comes, is waited for. @throws Error when they are elsewhere */
+async function expectClients({ driver }: Stage, node: string, fault: NodeFault): Promise<void> {
+  const deadline = Date.now() + CLIENTS_LIMIT_MS
+  for (;;) {
+    const connections = await driver.connections()
+    const there = connections.filter(name => name === node).length
+    if (connections.length > 0 && there === (fault.clients === 'on it' ? connections.length : 0)) return
+    if (Date.now() > deadline) {
+      throw new Error(`not injected: ${there} of ${connections.length} connections are on ${node}`)
+    }
+    await sleep(CLIENTS_POLL_MS)
   }
 }
