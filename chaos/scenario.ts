@@ -163,10 +163,12 @@ class Run {
     await driver.purge(addressesOf(cast))
     const brokers = await this.#scenario.place(this.#stage)
     const load = await this.#startLoad(brokers)
-    this.#setting.signal.addEventListener('abort', () => load.abandon())
+    const abandon = (): void => load.abandon()
+    this.#setting.signal.addEventListener('abort', abandon)
     try {
       return await this.#underLoad({ ...this.#stage, load })
     } finally {
+      this.#setting.signal.removeEventListener('abort', abandon)
       load.abandon()
     }
   }
