@@ -19,10 +19,12 @@ import {
   singleActive,
 } from './topology.js'
 import type { TransportConsumer, TransportDelivery, TransportEvent } from './transport.js'
-import { everySecond, STARVING_MS } from './watchdog.js'
+import { everySecond, STARVING_MS, starvation } from './watchdog.js'
 
 /** From the wish to stop until `stop` resolves; the channel's own deadline is shorter. */
 const STOP_MS = 2_200
+/** From the suspicion of being starved until it counts: a delivery meanwhile refutes it. */
+const GRACE_MS = 1_000
 
 export interface ConsumerSetup {
   readonly lasting: LastingLink
@@ -158,18 +160,20 @@ export class InboxConsumer implements TransportConsumer {
     const [generation, link] = [this.#generation, this.#link]
     if (generation?.alive !== true || link === undefined || now - this.#heardAt < STARVING_MS) return
     this.#heardAt = now
-    void this.#forgotten(link).then(reason => {
-      if (reason === undefined || !generation.alive) return
+    void this.#forgotten(link, generation).then(async reason => {
+      // n.b. what came to the inbox at this very moment is on its way
+      if (reason !== undefined) await pause(GRACE_MS, this.#stop.signal)
+      if (reason === undefined || !generation.alive || this.#heardAt !== now) return
       this.#setup.event({ name: 'consumer-starved', detail: { generation: generation.id, reason } })
       void generation.end()
     })
   }
 
   /** Why the broker does not serve us, if it does not. n.b. who may not look learns it by consuming anew, but once. */
-  async #forgotten(link: Link): Promise<string | undefined> {
+  async #forgotten(link: Link, generation: Generation): Promise<string | undefined> {
     try {
-      const { consumerCount } = await inspectInbox(link, this.#setup.names)
-      return consumerCount === 0 ? 'the inbox has no consumer' : undefined
+      const found = await inspectInbox(link, this.#setup.names)
+      return starvation(found, singleActive(this.#setup.kind), generation.freeCredit)
     } catch (thrown) {
       const failure = asError(thrown)
       const code = replyCode(failure.cause)

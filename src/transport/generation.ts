@@ -27,6 +27,8 @@ export class Generation {
   #death: Deferred<Error | undefined> = deferred()
   #alive = true
   #reason: Error | undefined
+  #credit = 0
+  #unsettled = 0
 
   constructor(opened: LinkChannel<Channel>, events: GenerationEvents) {
     this.id = ++lastId
@@ -40,9 +42,15 @@ export class Generation {
     return this.#alive && this.#opened.open
   }
 
+  /** Bodies that the broker may still deliver before something is settled. */
+  get freeCredit(): number {
+    return this.#credit - this.#unsettled
+  }
+
   /** One consumer on this channel with `prefetch` credit of its own. */
   async consume(queue: string, prefetch: number): Promise<void> {
     const { channel } = this.#opened
+    this.#credit += prefetch
     const qos = channel.prefetch(prefetch, false) // n.b. quorum queues know no global prefetch
     const consuming = channel.consume(queue, message => this.#take(message))
     await this.#opened.ask(Promise.all([qos, consuming]))
@@ -71,6 +79,7 @@ export class Generation {
   }
 
   #settle(settle: () => void): boolean {
+    this.#unsettled -= 1
     if (this.alive && this.#written(settle)) return true
     this.#events.stale(this.id)
     return false
@@ -89,6 +98,7 @@ export class Generation {
   #take(message: ConsumeMessage | null): void {
     if (message === null) this.#cancelled()
     if (message === null || !this.#alive) return
+    this.#unsettled += 1
     this.#events.deliver(message, this)
   }
 

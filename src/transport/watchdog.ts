@@ -19,6 +19,23 @@ const SILENT_MS = 6_000
 /** An inbox that delivers nothing for so long is looked at. */
 export const STARVING_MS = 30_000
 
+/**
+ * Why an inbox that delivers nothing should be consumed anew; undefined where silence is in order.
+ *
+ * @param found - what the broker sees of it
+ * @param singleActive - another consumer may be the active one: what waits is then its business
+ * @param freeCredit - bodies that the broker may still deliver to us
+ */
+export function starvation(
+  found: { readonly consumerCount: number; readonly messageCount: number },
+  singleActive: boolean,
+  freeCredit: number,
+): string | undefined {
+  if (found.consumerCount === 0) return 'the inbox has no consumer'
+  if (singleActive || freeCredit <= 0 || found.messageCount === 0) return undefined
+  return `${found.messageCount} bodies wait, though we may take ${freeCredit} more`
+}
+
 /** Calls back every second until stopped, and says whether it was on time. Does not keep the process alive. */
 export function everySecond(look: (now: number, onTime: boolean) => void): () => void {
   let last = performance.now()

@@ -1,7 +1,7 @@
 /** When a link that still lives is asked, and when it counts as dead: pure, a look for each second. */
 import { describe, expect, it } from 'vitest'
 import type { Link } from '../../src/transport/link.js'
-import { ConfirmWatchdog } from '../../src/transport/watchdog.js'
+import { ConfirmWatchdog, starvation } from '../../src/transport/watchdog.js'
 
 /** A link that answers each question, as long as `answers`, and counts them. */
 class FakeLink {
@@ -51,5 +51,26 @@ describe('the watch over confirms', () => {
     })
     expect(last).toBeLessThanOrEqual(31 + 7)
     expect(link.killed).toMatchObject({ code: 'timeout' })
+  })
+})
+
+describe('the watch over an inbox that delivers nothing', () => {
+  const waiting = { consumerCount: 1, messageCount: 3 }
+
+  it('consumes anew where the broker knows no consumer', () => {
+    expect(starvation({ consumerCount: 0, messageCount: 0 }, true, 10)).toMatch('no consumer')
+  })
+
+  it('consumes anew where bodies wait that we may take', () => {
+    expect(starvation(waiting, false, 10)).toMatch('3 bodies wait')
+  })
+
+  it('lets an inbox be that is empty, or whose bodies we may not take yet', () => {
+    expect(starvation({ consumerCount: 1, messageCount: 0 }, false, 10)).toBeUndefined()
+    expect(starvation(waiting, false, 0)).toBeUndefined()
+  })
+
+  it('lets a single active consumer wait for its turn', () => {
+    expect(starvation(waiting, true, 10)).toBeUndefined()
   })
 })
