@@ -13,7 +13,8 @@ import {
 } from '../pki/index.js'
 import { isSealbusError, SealbusError } from '../src/errors.js'
 import type { Cluster } from './cluster.js'
-import { type ClusterOptions, startCluster } from './start.js'
+import type { ClusterOptions } from './options.js'
+import { startCluster } from './start.js'
 import { clusterPaths, defaultFolder, readState } from './state.js'
 
 /** The server certificate's folder in the PKI. All nodes are on this machine, so one certificate serves them. */

@@ -1,37 +1,31 @@
 /**
- * The one implementation of {@link Bus}: sender and receiver over a transport, with whatever sealing it is given. The
+ * The one implementation of `Bus`: sender and receiver over a transport, with whatever sealing it is given. The
  * secured bus and the plain ones differ in their parts alone. docs/DELIVERY.md.
  */
 import type {
-  Bus,
   ConsumeOptions,
   Delivery,
   Handler,
   Leftover,
-  Logger,
   Message,
   Party,
-  Sender,
   SendOptions,
   SendResult,
   Status,
 } from './bus.js'
-import type { Clock } from './clock.js'
-import type { Opener, PolicyCheck, Sealer } from './crypto/sealing.js'
+import type { BusParts, CoreBus } from './bus-parts.js'
+import { BusStatus } from './bus-status.js'
 import type { Original } from './delivery.js'
 import { asError, SealbusError } from './errors.js'
-import type { Events } from './events.js'
 import { firstConnection, START_TIMEOUT_MS } from './first-connection.js'
 import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
-import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
 import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
 import { createReceiver, type Receiver } from './reliability/receiver.js'
 import { type OpenRequest, Requests } from './reliability/requests.js'
-import type { SeenStore } from './reliability/seen.js'
 import { createSender, type MessageSender, type SendMessageOptions } from './reliability/sender.js'
+import { checkSendOptions } from './send-options.js'
 import { SoleConsumer } from './sole-consumer.js'
-import type { Transport } from './transport/transport.js'
 import type { WireMessage } from './wire.js'
 
 const DRAIN_MS = 30_000
@@ -39,40 +33,6 @@ const DRAIN_MS = 30_000
 const FLUSH_MS = 2_000
 /** Receipts are worth sending this long. */
 const RECEIPT_TTL_S = 3_600
-
-export interface BusParts {
-  readonly transport: Transport
-  readonly sealer: Sealer
-  readonly opener: Opener
-  /** Absent on a plain bus: everything is allowed. */
-  readonly policy?: PolicyCheck
-  /** False once a sender's certificate is revoked or over: what still waits of it is refused. Absent: always. */
-  readonly stillTrusted?: (from: Sender) => boolean
-  readonly outbox: Outbox
-  /** Made when the events that it may raise can be heard. */
-  readonly seen: (emit: Events['emit']) => SeenStore
-  readonly clock: Clock
-  readonly events: Events
-  readonly logger?: Logger
-  /** The longest that a message may live here, ms. */
-  readonly lifetimeMs?: number
-  /** For the first usable connection, ms; `Infinity` waits for ever. Default 30 000. */
-  readonly startTimeoutMs?: number
-  /** Why consuming makes no sense now, for the status: our own certificate is revoked, the list is too old. */
-  readonly hindrance?: () => Error | undefined
-  /** A card came as a message; throws where it is not accepted. */
-  readonly onCard: (bytes: Uint8Array, from: Sender) => void
-  /** Ends what the composition started; called once, last. */
-  readonly onClose?: () => Promise<void>
-}
-
-/** A running bus, and what its composition may ask of it. */
-export interface CoreBus extends Bus {
-  /** Tries again what waits for a certificate or a revocation list. */
-  recheck(): void
-  /** Sends a `sealbus/…` message, best effort. */
-  sendSystem(to: Party, type: string, payload: Uint8Array, ttlSeconds: number): void
-}
 
 /** Connects and starts. @throws SealbusError `unauthorised`, `corrupt-store`, `store-failed`; what aborted the signal */
 export async function startBus(parts: BusParts, signal?: AbortSignal): Promise<CoreBus> {
@@ -94,12 +54,9 @@ class ComposedBus implements CoreBus {
   readonly #requests: Requests = new Requests()
   readonly #receipts: ReceiptBatcher
   readonly #sole: SoleConsumer
+  readonly #status: BusStatus
   #stopping: Promise<Leftover> | undefined
   #handling = false
-  #draining = false
-  #ended = false
-  #failure: Error | undefined
-  #told: Status['state'] | undefined
   #resolveClosed: (error: Error | undefined) => void = () => undefined
 
   constructor(parts: BusParts) {
@@ -113,14 +70,15 @@ class ComposedBus implements CoreBus {
     this.#sole = new SoleConsumer(parts.transport)
     this.#sender = this.#makeSender()
     this.#receiver = this.#makeReceiver()
-    parts.transport.onStatus(() => this.#tellStatus())
+    this.#status = new BusStatus(parts, () => this.#receiver.state)
+    parts.transport.onStatus(() => this.#status.tell())
     parts.transport.onEvent(({ name, detail }) => parts.events.emit(name, detail ?? {}))
   }
 
   async start(signal?: AbortSignal): Promise<void> {
     await this.#sender.start()
     await firstConnection(this.#parts.transport, this.#parts.startTimeoutMs ?? START_TIMEOUT_MS, signal)
-    this.#tellStatus()
+    this.#status.tell()
   }
 
   async send(to: string | Party, message: Message, options: SendOptions = {}): Promise<SendResult> {
@@ -171,13 +129,7 @@ class ComposedBus implements CoreBus {
   }
 
   status(): Status {
-    if (this.#ended) return this.#failure ? { state: 'closed', reason: this.#failure } : { state: 'closed' }
-    if (this.#draining) return { state: 'draining' }
-    if (this.#receiver.state === 'failed') return { state: 'paused', reason: this.#failure ?? storeFailed() }
-    const status = this.#parts.transport.status()
-    if (status.state !== 'ready') return status
-    const hindrance = this.#parts.hindrance?.() ?? (this.#receiver.state === 'paused' ? stale() : undefined)
-    return hindrance === undefined ? status : { state: 'paused', reason: hindrance }
+    return this.#status.current()
   }
 
   on(event: string, listener: (event: unknown) => void): () => void {
@@ -196,7 +148,7 @@ class ComposedBus implements CoreBus {
 
   recheck(): void {
     this.#receiver.recheck()
-    this.#tellStatus()
+    this.#status.tell()
   }
 
   sendSystem(to: Party, type: string, payload: Uint8Array, ttlSeconds: number): void {
@@ -256,8 +208,8 @@ class ComposedBus implements CoreBus {
 
   async #stop(timeoutMs: number, graceMs: number, finish: boolean): Promise<Leftover> {
     const deadline = performance.now() + timeoutMs
-    this.#draining = true
-    this.#tellStatus()
+    this.#status.phase = 'draining'
+    this.#status.tell()
     this.#requests.close()
     const unhandled = await this.#receiver.stop({ timeoutMs, graceMs })
     this.#receipts.flush()
@@ -265,24 +217,16 @@ class ComposedBus implements CoreBus {
     const unsent = await (finish ? this.#sender.drain({ timeoutMs: left }) : this.#sender.close())
     await this.#parts.transport.close()
     await this.#parts.onClose?.()
-    this.#ended = true
-    this.#tellStatus()
-    this.#resolveClosed(this.#failure)
+    this.#status.phase = 'closed'
+    this.#status.tell()
+    this.#resolveClosed(this.#status.failure)
     return { unsent, unhandled }
   }
 
   #onReceiverEvent(event: string, detail: object): void {
-    if (event === 'store-failed') this.#failure = (detail as { error?: Error }).error ?? storeFailed()
+    if (event === 'store-failed') this.#status.fail((detail as { error?: Error }).error)
     this.#parts.events.emit(event, detail)
-    if (event === 'paused' || event === 'resumed' || event === 'store-failed') this.#tellStatus()
-  }
-
-  #tellStatus(): void {
-    const status = this.status()
-    if (status.state === this.#told) return
-    this.#told = status.state
-    const alarm = status.state === 'unauthorised' || status.state === 'paused'
-    this.#parts.events.emit('status', { ...status, alarm })
+    if (event === 'paused' || event === 'resumed' || event === 'store-failed') this.#status.tell()
   }
 
   #party(to: string | Party): Party {
@@ -293,29 +237,4 @@ class ComposedBus implements CoreBus {
   #assertOpen(): void {
     if (this.#stopping) throw new SealbusError('closed', 'the bus is closed or closing; make a new one')
   }
-}
-
-const CHOICES: Readonly<Record<'priority' | 'until', readonly string[]>> = {
-  priority: ['command', 'report', 'backfill'],
-  until: ['stored', 'confirmed', 'handled'],
-}
-
-/** n.b. from JavaScript anything may come: an unknown word would make a lane that nobody pumps. */
-function checkSendOptions(options: SendOptions): void {
-  for (const name of ['priority', 'until'] as const) {
-    const given: string | undefined = options[name]
-    if (given === undefined || CHOICES[name].includes(given)) continue
-    throw new RangeError(`${name}: expected ${CHOICES[name].join(', ')}, got ${JSON.stringify(given)}`)
-  }
-}
-
-function stale(): Error {
-  return new SealbusError(
-    'revocation-stale',
-    'the revocation list is older than its maximum age: fetch a new one',
-  )
-}
-
-function storeFailed(): Error {
-  return new SealbusError('store-failed', 'nothing can be remembered any more: mend the disk and start again')
 }

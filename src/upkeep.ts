@@ -3,7 +3,7 @@
  * revocations take effect; renews one's own card and destroys sealing keys when it is time; tells a new card to everybody
  * whose card we have.
  */
-import type { CoreBus } from './bus-core.js'
+import type { CoreBus } from './bus-parts.js'
 import { equal } from './bytes.js'
 import type { Clock } from './clock.js'
 import type { SessionOpener } from './crypto/opener.js'
