@@ -50,6 +50,10 @@ async function drained(socket: Socket): Promise<{ bytes: Buffer; code: string | 
   return { bytes: Buffer.concat(chunks), code }
 }
 
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
+
 const PATTERN = Buffer.from(Array.from({ length: 5_000 }, (_, i) => i % 251))
 
 describe('the proxy', () => {
@@ -108,11 +112,11 @@ describe('the proxy', () => {
     broker.on('data', chunk => heard.push(chunk))
     connection.blackhole()
     client.write('lost')
-    await new Promise(resolve => setTimeout(resolve, 100))
+    await pause(100)
     expect(heard).toEqual([])
     expect([client.destroyed, broker.destroyed]).toEqual([false, false])
     client.resetAndDestroy()
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await pause(50)
     expect(broker.destroyed).toBe(false)
   })
 
@@ -124,7 +128,7 @@ describe('the proxy', () => {
     const got = drained(broker)
     for (let i = 0; i < 10; i++) {
       client.write(PATTERN.subarray(i * 500, (i + 1) * 500))
-      await new Promise(resolve => setTimeout(resolve, 10))
+      await pause(10)
     }
     client.end()
     expect((await got).bytes.equals(PATTERN)).toBe(true)
@@ -156,5 +160,112 @@ describe('the proxy', () => {
     const nobody = await startProxy({ port: 1 })
     open.push(nobody)
     expect((await drained(dial(nobody.port, '127.0.0.1'))).code).toBe('ECONNRESET')
+  })
+
+  it('goes on after a blackhole where it stood, without a byte lost', async () => {
+    const { proxy, join } = await stage()
+    const { client, broker } = await join()
+    const got = drained(broker)
+    client.write(PATTERN.subarray(0, 100))
+    proxy.blackhole()
+    client.end(PATTERN.subarray(100))
+    await pause(50)
+    proxy.restore()
+    expect((await got).bytes.equals(PATTERN)).toBe(true)
+  })
+
+  it('holds one direction and carries the other', async () => {
+    const { proxy, join } = await stage()
+    const { client, broker } = await join()
+    const heard: Buffer[] = []
+    broker.on('data', chunk => heard.push(chunk))
+    proxy.blackhole(['up'])
+    client.write('lost')
+    broker.write('heard')
+    const [chunk] = (await once(client, 'data')) as [Buffer]
+    expect(chunk.toString()).toBe('heard')
+    expect(heard).toEqual([])
+    broker.resetAndDestroy()
+    expect((await drained(client)).code).toBe('ECONNRESET') // it comes by the living way
+  })
+
+  it('keeps new connections out of a blackhole until it heals', async () => {
+    const { proxy, accepted } = await stage()
+    proxy.blackhole(['down'])
+    const client = dial(proxy.port, '127.0.0.1')
+    open.push({ close: () => client.destroy() })
+    client.write('hello')
+    await pause(50)
+    expect(accepted).toHaveLength(0)
+    proxy.restore()
+    await expect.poll(() => accepted.length).toBe(1)
+    const [chunk] = (await once(accepted[0] as Socket, 'data')) as [Buffer]
+    expect(chunk.toString()).toBe('hello')
+  })
+
+  it('resets after a blackhole what one side gave up meanwhile', async () => {
+    const { proxy, join } = await stage()
+    const { client, broker } = await join()
+    const got = drained(broker)
+    proxy.blackhole()
+    client.resetAndDestroy()
+    await pause(50)
+    expect(broker.destroyed).toBe(false)
+    proxy.restore()
+    expect((await got).code).toBe('ECONNRESET')
+  })
+
+  it.each([
+    { what: 'in a blackhole', dead: true, pace: {} },
+    { what: 'throttled', dead: false, pace: { bytesPerSecond: 10_000 } },
+    { what: 'with latency', dead: false, pace: { latencyMs: 60_000 } },
+  ])('lets a sender feel that nothing goes out, and holds a bounded part: $what', async ({ dead, pace }) => {
+    const { proxy, join } = await stage()
+    const { client, connection } = await join()
+    proxy.pace = pace
+    if (dead) proxy.blackhole()
+    const megabyte = Buffer.alloc(2 ** 20)
+    for (let i = 0; i < 40; i++) client.write(megabyte)
+    await pause(300)
+    expect(client.writableLength).toBeGreaterThan(10 * 2 ** 20)
+    expect(connection.waiting('up')).toBeLessThanOrEqual(2 ** 20 + 2 ** 16)
+  })
+
+  it('keeps to its rate in slices that take less time than a timer has', async () => {
+    const { proxy, join } = await stage()
+    proxy.pace = { sliceBytes: 10, bytesPerSecond: 50_000, latencyMs: 20 }
+    const { client, broker } = await join()
+    const started = performance.now()
+    const got = drained(broker)
+    for (let i = 0; i < 4; i++) client.write(PATTERN)
+    client.end()
+    expect((await got).bytes.equals(Buffer.concat([PATTERN, PATTERN, PATTERN, PATTERN]))).toBe(true)
+    const took = performance.now() - started
+    expect(took).toBeGreaterThan(400)
+    expect(took).toBeLessThan(1_500)
+  })
+
+  it('resets new connections at an exact byte of a handshake', async () => {
+    const { proxy, join } = await stage()
+    proxy.cutNew = { direction: 'up', bytes: 5 }
+    const { client, broker, connection } = await join()
+    const [got, other] = [drained(broker), drained(client)]
+    client.write('a handshake')
+    expect((await got).bytes.toString()).toBe('a han')
+    expect((await other).code).toBe('ECONNRESET')
+    expect(await connection.closed).toBe(true)
+    proxy.cutNew = undefined
+    const next = await join()
+    next.client.end('whole')
+    expect((await drained(next.broker)).bytes.toString()).toBe('whole')
+  })
+
+  it('resets all connections and says how many there were', async () => {
+    const { proxy, join } = await stage()
+    const ends = [await join(), await join()]
+    const lost = ends.map(({ client }) => drained(client))
+    expect(proxy.resetAll()).toBe(2)
+    expect((await Promise.all(lost)).map(({ code }) => code)).toEqual(['ECONNRESET', 'ECONNRESET'])
+    await expect.poll(() => proxy.connections.size).toBe(0)
   })
 })
