@@ -1,16 +1,59 @@
 /**
- * The seam between scenarios and the cluster that they break. Contract only; local.ts obeys it for nodes on this machine.
- * Every method that breaks something throws when it could not: a fault that did not happen must never count as survived.
+ * The seam between scenarios and what they break: drivers that say what they can do. Contract only.
+ *
+ * A cluster driver does things to nodes, queues and rights; a link driver stands between clients and nodes. A run has any
+ * number of the first (compose.ts makes one of them) and at most one of the second. What a scenario asks for and no driver
+ * can do is an error of the run, never a pass. {@link ClusterDriver} is the shape that the first scenarios use.
  */
+import type { Cluster } from '../../cluster/index.js'
+import type { Pace } from '../pipe.js'
+import type { ProxyConnection, Tap } from '../proxy.js'
+import type { Actions, QueueState } from './actions.js'
 
-/** One queue, as the cluster sees it now. */
-export interface QueueState {
-  readonly name: string
-  /** Empty while there is none. */
-  readonly leader: string
-  readonly members: readonly string[]
-  /** Members whose replica runs. */
-  readonly online: readonly string[]
+export type { QueueState } from './actions.js'
+
+/** Breaks a cluster, and mends it. */
+export interface Driver {
+  /** `local`, `netns`, `docker`, `kubernetes`, `command`: for errors. */
+  readonly kind: string
+  /** Node names; the first is number 1. */
+  readonly nodes: readonly string[]
+  /** What clients dial to reach a node: `amqps://localhost:PORT`. */
+  url(node: string): string
+  /** What it can do; `capabilities` of compose.ts reads the names off. */
+  readonly actions: Partial<Actions>
+  /** Ends all faults of this driver and waits until the cluster is whole, as far as it can see. @throws Error when that does not come */
+  heal(): Promise<void>
+  /** `rabbitmq 3.10.8`, where it can be known. */
+  readonly version?: () => Promise<string>
+  /** Removes what was made for it; heals nothing. May be called twice. */
+  readonly close?: () => Promise<void>
+}
+
+/** What may happen to a link. */
+export type LinkAction = 'reset' | 'blackhole' | 'pace' | 'refuse' | 'cut'
+
+/** Stands between clients and nodes. Nodes go by the names of the cluster driver; none given means all. */
+export interface LinkDriver {
+  readonly kind: string
+  readonly can: ReadonlySet<LinkAction>
+  /** What clients dial instead, in the order of the nodes. Begins to listen when first asked. */
+  everywhere(): Promise<string[]>
+  /** Live connections through these links. Each can be reset, cut at an exact byte, blackholed. */
+  connections(nodes?: readonly string[]): readonly ProxyConnection[]
+  /** Looks at each new connection before its first byte; the tap it returns may cut it. Undefined: nobody looks. */
+  watch(onConnection: ((connection: ProxyConnection) => Tap | undefined) | undefined): void
+  /** Resets what is open. @returns how many */
+  reset(nodes?: readonly string[]): number
+  /** Swallows everything, old connections and new ones, and answers nothing; off: new ones pass again, old ones stay dead. */
+  blackhole(on: boolean, nodes?: readonly string[]): void
+  /** New connections are reset at once. */
+  refuse(on: boolean, nodes?: readonly string[]): void
+  /** Latency, bandwidth, slices, for old and new connections; `{}`: none. */
+  pace(pace: Pace, nodes?: readonly string[]): void
+  /** Ends all of it. */
+  heal(): void
+  close(): Promise<void>
 }
 
 export interface ClusterDriver {
@@ -44,3 +87,19 @@ export interface ClusterDriver {
   /** Ends all faults and waits until every node runs and every queue has all its members. @throws Error when that does not come */
   heal(): Promise<void>
 }
+
+/** What a driver is made from; each driver's module exports one such function (`dockerDriver`, `commandDriver`, …). */
+export interface DriverSettings {
+  /** `--brokers`, or the urls of the cluster that `--cluster` or the tool itself brought. */
+  readonly brokers: readonly string[]
+  /** The content of `--driver-config FILE`, parsed; undefined without one. The driver checks it, and names the file in errors. */
+  readonly config: unknown
+  readonly configFile: string | undefined
+  /** The nodes of this machine, where the tool knows them. */
+  readonly cluster: Cluster | undefined
+  /** A line for people. */
+  readonly note: (line: string) => void
+}
+
+/** @throws SealbusError `configuration` for a config that it cannot use */
+export type MakeDriver = (settings: DriverSettings) => Promise<Driver>
