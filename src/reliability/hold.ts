@@ -4,8 +4,8 @@
  */
 import type { NotOpened } from '../crypto/sealing.js'
 import { partyKey } from '../wire.js'
-import type { Arrival } from './lane.js'
 import { HOLD_MS, MAX_HOLD, MAX_HOLD_OF_ONE } from './outcome.js'
+import type { Arrival } from './slots.js'
 
 /** Pause between two attempts to open a held body. */
 const AGAIN_MS = 5_000 // 5 seconds

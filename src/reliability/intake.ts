@@ -6,8 +6,8 @@ import type { NotOpened, Opened, Opener, OpenResult } from '../crypto/sealing.js
 import { asError } from '../errors.js'
 import { partyKey } from '../wire.js'
 import { type Held, Hold } from './hold.js'
-import type { Arrival } from './lane.js'
 import { BODY_OUTCOMES, UnauthenticatedBudget } from './outcome.js'
+import type { Arrival } from './slots.js'
 
 /** Pause between two looks at a revocation list that was too old. */
 const STALE_AGAIN_MS = 1_000

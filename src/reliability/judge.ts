@@ -9,6 +9,7 @@ import type { Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
 import { CARD_TYPE, RECEIPT_TYPE } from './receipts.js'
 import type { Requests } from './requests.js'
+import { expiryMs } from './slots.js'
 
 export interface JudgeOptions {
   /** Absent on a plain bus: everything is allowed. */
@@ -24,11 +25,6 @@ export interface Rule {
   readonly type: string
   readonly allowed: boolean
   readonly maxAgeMs: number
-}
-
-/** When a message is over: its signed expiry, cut to the recipient's own longest lifetime. */
-export function expiryMs(message: WireMessage, lifetimeMs: number): number {
-  return message.createdAtMs + Math.min(message.ttlSeconds * 1000, lifetimeMs)
 }
 
 export function ruleFor(options: JudgeOptions, from: Sender, type: string): Rule {

@@ -5,55 +5,9 @@
  * n.b. `cursor` is the next number to be handed out, `reach` the first that has not come: between them lie messages
  * that merely wait for the handler. Only what lies beyond `reach` is held by a gap.
  */
-import type { Sender } from '../bus.js'
-import type { Predecessor, WireMessage } from '../wire.js'
+import type { Predecessor } from '../wire.js'
 import type { EpochMemory } from './epoch.js'
-
-/** One unacknowledged body, and how many of its messages are not final yet. */
-export interface Arrival {
-  readonly body: Uint8Array
-  readonly claimedFrom: string | undefined
-  /** Which life of the channel; an arrival of a former one is stale, and will come again. */
-  readonly generation: number
-  ack(): boolean
-  left: number
-  lane: Lane | undefined
-}
-
-/** What the messages of one envelope share. */
-export interface Envelope {
-  readonly id: string
-  readonly body: Uint8Array
-  readonly from: Sender
-  readonly epoch: string
-  /** Whole content hash, 64 hex digits. */
-  readonly contentHash: string
-  /** Its first 8 bytes. */
-  readonly hash: string
-  readonly count: number
-  /** Messages of it that were parked alone. */
-  alone: number
-  /** The one copy in the parking queue that stands for any of its messages. */
-  whole: Promise<void> | undefined
-}
-
-/** One message whose number is not used up yet. */
-export interface Slot {
-  readonly seq: number
-  /** Its place in the envelope. */
-  readonly index: number
-  readonly message: WireMessage
-  readonly envelope: Envelope
-  readonly expiresAtMs: number
-  /** Its share of the body, for bounding what is held. */
-  readonly bytes: number
-  /** Every body that brought it; each is acknowledged when all of its messages are final. */
-  readonly arrivals: Arrival[]
-  /** `held`: waits for its turn; `running`: handler; `settling`: decided, being parked or remembered. */
-  state: 'held' | 'running' | 'settling'
-  /** Counted as held beyond a gap. */
-  ahead: boolean
-}
+import type { Arrival, Slot } from './slots.js'
 
 /** Numbers that were given up: up to (not including) `to`. */
 export interface Gap {

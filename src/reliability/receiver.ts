@@ -1,82 +1,27 @@
 /**
  * The receiving half: consumes one's own inbox, opens, judges, keeps order, runs the handler, remembers, acknowledges.
- * docs/DELIVERY.md, "Consuming". This file holds its life: start, pause, credit, stop.
+ * docs/DELIVERY.md, "Consuming". This file holds its life: start, pause, stop.
  */
-import type { ConsumeOptions, Handler, Party, Sender } from '../bus.js'
-import type { Clock } from '../clock.js'
-import type { NotOpened, Opened, Opener, PolicyCheck } from '../crypto/sealing.js'
-import type { ReplyFunction } from '../delivery.js'
+import type { ConsumeOptions, Handler } from '../bus.js'
+import type { NotOpened, Opened } from '../crypto/sealing.js'
 import { SealbusError } from '../errors.js'
-import type { Transport, TransportConsumer, TransportDelivery } from '../transport/transport.js'
-import { DEFAULT_LIFETIME_S, SKEW_MS } from '../wire.js'
+import type { TransportConsumer, TransportDelivery } from '../transport/transport.js'
+import { DEFAULT_LIFETIME_S } from '../wire.js'
+import { AuthenticatedTime } from './authenticated-time.js'
+import { checkConsumeOptions, checkPrefetch } from './consume-options.js'
+import { Credit } from './credit.js'
 import { Dispatcher } from './dispatch.js'
 import { Epochs } from './epochs.js'
-import { MAX_HELD_BYTES } from './gaps.js'
 import { Intake } from './intake.js'
-import type { Arrival } from './lane.js'
-import type { Park } from './parking.js'
-import type { Receipt } from './receipts.js'
-import type { Requests } from './requests.js'
-import type { SeenStore } from './seen.js'
+import type { Receiver, ReceiverOptions, ReceiverState } from './receiving.js'
 import { Settler } from './settle.js'
+import type { Arrival } from './slots.js'
 
-/** Bodies unacknowledged at once. */
-const DEFAULT_PREFETCH = 1_000
-/** Times the prefetch: as far as credit is added. */
-const MAX_CREDIT = 8
 const TICK_MS = 100
 const SWEEP_MS = 60_000
 const STOP_MS = 30_000
-const TIME_STEP_MS = 1_000
 
-export interface ReceiverOptions<Tx = undefined> {
-  readonly transport: Pick<Transport, 'consume'>
-  readonly opener: Opener
-  /** Absent on a plain bus: everything is allowed. */
-  readonly policy?: PolicyCheck
-  readonly self: Sender | Party
-  readonly seen: SeenStore<Tx>
-  readonly clock: Clock
-  /** The longest that a message may live here, ms; one's own card says it. Default 24 h. */
-  readonly lifetimeMs?: number
-  /** Bodies unacknowledged at once. Default 1 000. */
-  readonly prefetch?: number
-  /** Every event has a stable name (docs/DELIVERY.md); `alarm: true` in its detail asks for an operator. */
-  readonly emit: (event: string, detail: object) => void
-  readonly park: Park
-  readonly reply: ReplyFunction
-  /** Sends a receipt, best effort. */
-  readonly receipt: (to: Party, receipt: Receipt) => void
-  /** False once a sender's certificate is revoked or over: what still waits of it is refused. Absent: always. */
-  readonly stillTrusted?: (from: Sender) => boolean
-  readonly requests?: Requests
-  /** A receipt came; true where it settled something outstanding with that very party. */
-  readonly onReceipt: (from: Sender, receipt: Receipt) => boolean
-  /** A card came as a message; throws where it is not accepted. */
-  readonly onCard: (bytes: Uint8Array, from: Sender) => void
-}
-
-export type ReceiverState = 'idle' | 'running' | 'paused' | 'stopping' | 'stopped' | 'failed'
-
-export interface Receiver<Tx = undefined> {
-  readonly state: ReceiverState
-  /** How often each event came, and `handled`. */
-  readonly counts: Readonly<Record<string, number>>
-  /**
-   * Starts consuming. Without a handler only replies, receipts and cards are taken; the rest waits unacknowledged until
-   * `start` is called again with one.
-   * @throws RangeError for an option out of range; SealbusError `corrupt-store`, `store-failed`, `closed`
-   */
-  start(handler?: Handler<Tx>, options?: ConsumeOptions): Promise<void>
-  /** Tries at once what waits for a certificate or a revocation list. */
-  recheck(): void
-  /**
-   * Stops handing out, waits for handlers, acknowledges, closes the channel, closes the seen store.
-   * @param options - `timeoutMs` for the handlers, default 30 000; `graceMs` until their signals fire, default 0
-   * @returns how many messages were taken and not finished: the broker has them
-   */
-  stop(options?: { timeoutMs?: number; graceMs?: number }): Promise<number>
-}
+export type { Receiver, ReceiverOptions, ReceiverState } from './receiving.js'
 
 export function createReceiver<Tx = undefined>(options: ReceiverOptions<Tx>): Receiver<Tx> {
   return new InboxReceiver(options)
@@ -88,11 +33,13 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   readonly #options: ReceiverOptions<Tx>
   readonly #lifetimeMs: number
   readonly #prefetch: number
+  readonly #time: AuthenticatedTime
   /** Fires when stopping begins; the next when nothing more is carried out. */
   readonly #ending: AbortController = new AbortController()
   readonly #stopped: AbortController = new AbortController()
   readonly #settler: Settler
   readonly #intake: Intake
+  readonly #credit: Credit<Tx>
   #dispatcher: Dispatcher<Tx> | undefined
   #epochs: Epochs | undefined
   #consumer: TransportConsumer | undefined
@@ -102,22 +49,15 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   /** Time that counts only while the event loop turns: nothing is given up because the process was stopped. */
   #activeMs = 0
   #generation = 0
-  #outstanding = 0
-  /** Of the bodies that are outstanding. */
-  #bytes = 0
-  #credit: number
-  #fullTicks = 0
-  #restoredMs = 0
-  #toldMs = 0
 
   constructor(options: ReceiverOptions<Tx>) {
     this.#options = options
     this.#lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_S * 1000
-    this.#prefetch = inRange('prefetch', options.prefetch ?? DEFAULT_PREFETCH, 1, 65_535)
-    this.#credit = this.#prefetch
+    this.#prefetch = checkPrefetch(options.prefetch)
+    this.#time = new AuthenticatedTime(options.clock, highestMs => options.seen.time(highestMs))
     const { self, seen, park } = options
     const emit = (event: string, detail: object): void => this.#emit(event, detail)
-    const nowMs = (): number => this.#nowMs()
+    const nowMs = (): number => this.#time.nowMs()
     const acknowledge = (arrival: Arrival): void => this.#acknowledge(arrival)
     this.#settler = new Settler({
       ...{ self, seen, park, emit, nowMs, acknowledge, stopped: this.#stopped.signal },
@@ -132,6 +72,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       isCurrent: arrival => arrival.generation === this.#generation,
       onPaused: reason => this.#onPaused(reason),
     })
+    this.#credit = new Credit({ prefetch: this.#prefetch, intake: this.#intake, settler: this.#settler })
   }
 
   async start(handler?: Handler<Tx>, options: ConsumeOptions = {}): Promise<void> {
@@ -152,19 +93,18 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   async #start(): Promise<void> {
-    const { seen, clock, reply, onReceipt, onCard, policy, self, requests, stillTrusted } = this.#options
+    const { seen, reply, onReceipt, onCard, policy, self, requests, stillTrusted } = this.#options
     const memory = await seen.start()
     if (this.#ending.signal.aborted) return
     if (memory.lost) this.#emit('seen-lost', { alarm: true })
-    this.#restoredMs = memory.highestTimeMs
-    clock.witness(memory.highestTimeMs)
+    this.#time.restore(memory.highestTimeMs)
     this.#epochs = new Epochs(memory, seen, this.#lifetimeMs)
     this.#dispatcher = new Dispatcher({
       ...{ reply, onReceipt, onCard, self, ...(policy && { policy }), ...(requests && { requests }) },
       ...(stillTrusted && { stillTrusted }),
       ...{ seen, epochs: this.#epochs, settler: this.#settler, lifetimeMs: this.#lifetimeMs },
       emit: (event, detail) => this.#emit(event, detail),
-      nowMs: () => this.#nowMs(),
+      nowMs: () => this.#time.nowMs(),
       activeMs: () => this.#activeMs,
     })
     this.state = 'running'
@@ -190,8 +130,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
 
   #receive(delivery: TransportDelivery): void {
     if (this.state !== 'running' && this.state !== 'paused') return // the channel is about to close: it goes back
-    this.#outstanding += 1
-    this.#bytes += delivery.body.length
+    this.#credit.take(delivery.body)
     this.#intake.receive({
       body: delivery.body,
       claimedFrom: delivery.claimedFrom,
@@ -204,27 +143,20 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
 
   #accept(opened: Opened, arrival: Arrival): void {
     if (this.state !== 'running' && this.state !== 'paused') return
-    const highest = this.#options.clock.witness(opened.createdAtMs)
-    if (highest >= this.#toldMs + TIME_STEP_MS) {
-      this.#toldMs = highest
-      this.#options.seen.time(highest)
-    }
+    this.#time.witness(opened.createdAtMs)
     this.#dispatcher?.accept(opened, arrival)
   }
 
   #acknowledge(arrival: Arrival): void {
     if (arrival.generation !== this.#generation || this.state === 'failed') return
     if (arrival.lane) arrival.lane.arrivals -= 1
-    this.#outstanding -= 1
-    this.#bytes -= arrival.body.length
+    this.#credit.giveBack(arrival.body)
     arrival.ack()
   }
 
   #onLost(): void {
     this.#generation += 1
-    this.#outstanding = 0
-    this.#bytes = 0
-    this.#credit = this.#prefetch
+    this.#credit.lost()
     this.#intake.lost()
     const { kind } = this.#options.seen
     this.#dispatcher?.lost(kind === 'shared' || kind === 'transactional') // those modes are for several workers
@@ -242,38 +174,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     this.#dispatcher?.tick()
     if (this.state !== 'running' && this.state !== 'paused') return
     this.#intake.tick()
-    this.#unblock()
-    if (this.#activeMs % SWEEP_MS === 0) this.#epochs?.sweep(this.#nowMs())
-  }
-
-  /** What waits for a message that the broker will not deliver before something is acknowledged would wait for ever. */
-  #unblock(): void {
-    this.#fullTicks = this.#outstanding >= this.#credit ? this.#fullTicks + 1 : 0
-    if (this.#fullTicks < 2 || !this.#dispatcher || this.#intake.paused) return
-    const { gaps, hasHandler, isIdle } = this.#dispatcher
-    if (
-      this.#blocked() * 2 >= this.#credit &&
-      this.#bytes < MAX_HELD_BYTES &&
-      this.#credit < MAX_CREDIT * this.#prefetch &&
-      this.#consumer?.addCredit(this.#prefetch)
-    ) {
-      this.#credit += this.#prefetch
-      return
-    }
-    if (this.#dispatcher.displace(Math.floor(this.#prefetch / 4))) return
-    if (!hasHandler || !isIdle || this.#settler.pending > this.#settler.resting) return
-    if (this.#intake.opening > 0) return // one of these may be what is waited for
-    const lane = gaps.oldest()
-    if (lane) this.#dispatcher.skipGap(lane, 'prefetch')
-    else this.#intake.giveWay()
-  }
-
-  /** Bodies that cannot be acknowledged before another one comes. */
-  #blocked(): number {
-    if (!this.#dispatcher?.hasHandler) return this.#outstanding
-    let blocked = this.#intake.unopened
-    for (const lane of this.#dispatcher.blocked()) blocked += lane.arrivals
-    return blocked
+    if (this.#dispatcher) this.#credit.unblock(this.#dispatcher, this.#consumer)
+    if (this.#activeMs % SWEEP_MS === 0) this.#epochs?.sweep(this.#time.nowMs())
   }
 
   async #stop(timeoutMs: number, graceMs: number): Promise<number> {
@@ -282,7 +184,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     await this.#starting?.catch(() => undefined)
     this.#dispatcher?.stop()
     const abort = setTimeout(
-      () => this.#dispatcher?.abort('the bus is closing'),
+      () => this.#dispatcher?.turns.abort('the bus is closing'),
       Math.min(graceMs, timeoutMs),
     )
     await this.#settled(timeoutMs)
@@ -299,7 +201,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   /** Resolves when no handler runs and every verdict is carried out or waits for full parking, or when the time is over. */
   #settled(timeoutMs: number): Promise<void> {
     const isDone = (): boolean =>
-      (this.#dispatcher?.running ?? 0) === 0 && this.#settler.pending === this.#settler.resting
+      (this.#dispatcher?.turns.running ?? 0) === 0 && this.#settler.pending === this.#settler.resting
     return new Promise(resolve => {
       const done = (): void => {
         clearInterval(poll)
@@ -327,10 +229,6 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     void this.#consumer?.stop()
   }
 
-  #nowMs(): number {
-    return Math.max(this.#options.clock.now(), this.#restoredMs - SKEW_MS)
-  }
-
   #emit(event: string, detail: object): void {
     this.#count(event)
     this.#options.emit(event, detail)
@@ -339,20 +237,6 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   #count(name: string): void {
     this.counts[name] = (this.counts[name] ?? 0) + 1
   }
-}
-
-function checkConsumeOptions(options: ConsumeOptions): Required<ConsumeOptions> {
-  return {
-    concurrency: inRange('concurrency', options.concurrency ?? 16, 1, 1024),
-    timeoutMs: inRange('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
-    retries: inRange('retries', options.retries ?? 2, 0, 10),
-  }
-}
-
-function inRange(name: string, value: number, least: number, most: number): number {
-  if (!Number.isInteger(value)) throw new TypeError(`${name}: expected an integer, got ${value}`)
-  if (value < least || value > most) throw new RangeError(`${name}: expected ${least}..${most}, got ${value}`)
-  return value
 }
 
 function closedError(): SealbusError {

@@ -7,12 +7,12 @@ import type { Party } from '../bus.js'
 import { toHex } from '../bytes.js'
 import { asError } from '../errors.js'
 import type { Publication } from '../transport/transport.js'
-import { partyKey } from '../wire.js'
-import type { Arrival, Envelope, Lane, Slot } from './lane.js'
+import type { Lane } from './lane.js'
 import { MESSAGE_OUTCOMES, type Verdict } from './outcome.js'
 import type { Park } from './parking.js'
 import type { Receipt, ReceiptOutcome } from './receipts.js'
 import type { SeenMark } from './seen.js'
+import { type Arrival, describe, type Envelope, markOf, type Slot } from './slots.js'
 
 /** Pause before parking is tried again after it was full. */
 const FULL_PAUSE_MS = 30_000
@@ -161,18 +161,6 @@ export class Settler {
       body: envelope.body,
     }
   }
-}
-
-/** Names a message in events: never what is in it. */
-export function describe(slot: Slot): { from: string; epoch: string; seq: number; type: string } {
-  const { from, epoch } = slot.envelope
-  return { from: partyKey(from), epoch, seq: slot.seq, type: slot.message.type }
-}
-
-export function markOf(slot: Slot, mark: SeenMark['mark']): SeenMark {
-  const { from, epoch, hash } = slot.envelope
-  const { domain, address } = from
-  return { domain, address, epoch, seq: slot.seq, mark, hash, createdAtMs: slot.message.createdAtMs }
 }
 
 /** Asked again after an await: flow analysis would remember the first answer. */
