@@ -58,6 +58,7 @@ const owners: Readonly<Record<string, string>> = {
   'libsodium-wrappers': 'src/crypto/sodium.ts',
   'node-forge': 'src/crypto/asn1.ts',
   'p-retry': 'src/reliability/retry.ts',
+  yaml: 'chaos/yaml.ts',
 }
 
 describe('who may import whom', () => {
