@@ -9,14 +9,14 @@ import { type Head, parseHead, parseMessages } from '../codec/content.js'
 import { asError } from '../errors.js'
 import { SKEW_MS, type WireMessage } from '../wire.js'
 import { type Bucket, createBucket } from './bucket.js'
-import { type Header, openEnvelope, parseHeader, partyBytes, sessionInfo, signedBytes } from './envelope.js'
-import { sha256, sha256Hex } from './kdf.js'
+import { type Header, openEnvelope, parseHeader, signedBytes } from './envelope.js'
+import { sha256Hex } from './kdf.js'
 import type { CardOffer, Certificate, Directory, Identity, SealingKey, Trust } from './peers.js'
+import { agreeSession, isSpent, type ReceiverSession, sessionKey } from './receiver-session.js'
 import { checkedBodyLimit } from './sealer.js'
 import type { NotOpened, Opened, Opener, OpenFailure, OpenResult } from './sealing.js'
-import { createSessionCache, type Session } from './sessions.js'
+import { createSessionCache } from './sessions.js'
 import { verifySignature } from './signature.js'
-import { HmacKey } from './sodium.js'
 
 /** Sessions from senders that are kept at once. */
 const MAX_SESSIONS = 32_768
@@ -40,13 +40,6 @@ export interface OpenerOptions {
 export interface SessionOpener extends Opener {
   /** Overwrites sessions that are past their hour or whose sealing key is gone: call it when a key was destroyed. */
   endSessions(): void
-}
-
-interface ReceiverSession extends Session {
-  readonly keyIdHex: string
-  readonly publicKeyHash: Uint8Array
-  /** Ourselves as bytes. */
-  readonly recipient: Uint8Array
 }
 
 /** What the AEAD has let pass. n.b. anyone can make it: cards are public. */
@@ -80,7 +73,12 @@ export function createOpener(options: OpenerOptions): SessionOpener {
     if (!key.ok) return key
     const cacheKey = sessionKey(header, key.value)
     const cached = sessions.find(cacheKey, nowMs)
-    if (cached !== undefined) return openIn(cached, header, body, nowMs)
+    if (cached !== undefined) {
+      const result = openIn(cached, header, body, nowMs)
+      // n.b. who has its secret and no signing key makes us verify in vain: only so often for one key agreement
+      if (!result.ok && isSpent(cached, result.reason)) sessions.drop(cacheKey)
+      return result
+    }
     if (!paid) {
       const token = bucket.take()
       if (token === false) return failure('overloaded', 'too many envelopes wait for a key agreement')
@@ -109,17 +107,8 @@ export function createOpener(options: OpenerOptions): SessionOpener {
     nowMs: number,
   ): OpenResult {
     if (nowMs - sweptAtMs > SWEEP_MS) endSessions()
-    const info = sessionInfo(header.suite.id, identity.certificate)
-    const secret = key.withPrivateKey(sk => header.suite.decapsulate(header.enc, sk, key.publicKey, info))
-    if (secret === undefined) return failure('bad-tag', 'its enc is a point of low order')
-    const session = {
-      secret: new HmacKey(secret),
-      createdAtMs: nowMs,
-      keyIdHex: toHex(key.keyId),
-      publicKeyHash: sha256(key.publicKey),
-      recipient: partyBytes(identity.certificate),
-    }
-    secret.fill(0)
+    const session = agreeSession(header, key, identity.certificate, nowMs)
+    if (session === undefined) return failure('bad-tag', 'its enc is a point of low order')
     const result = openIn(session, header, body, nowMs)
     if (result.ok || result.from !== undefined) sessions.keep(cacheKey, session)
     else session.secret.erase()
@@ -232,15 +221,6 @@ export function createOpener(options: OpenerOptions): SessionOpener {
   }
 
   return { open: body => open(body, false), endSessions }
-}
-
-/** The cache's key: suite ‖ pkR ‖ enc, all bytes. */
-function sessionKey(header: Header, key: SealingKey): string {
-  return `${header.suite.id}${latin1(key.publicKey)}${latin1(header.enc)}`
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }
 
 /** A ttl longer than our own limit counts as our limit: what we remember of numbers ends there. */

@@ -122,6 +122,14 @@ function unseal(
   return { ...plain, secret: secret ?? new Uint8Array(0) }
 }
 
+/** In the session of `body`, as if its key had leaked: everything is right but the signature. */
+function withBadSignature(bob: Participant, body: Uint8Array): Uint8Array {
+  const header = parseHeader(body, new Set([1]))
+  if (typeof header === 'string') throw new Error(header)
+  const { secret, signature, content } = unseal(bob, body)
+  return sealEnvelope(secret, header, signature.with(40, (signature[40] ?? 0) ^ 1), content)
+}
+
 describe('2. what is no envelope', () => {
   it.each<[string, Uint8Array]>([
     ['nothing', new Uint8Array(0)],
@@ -486,6 +494,35 @@ describe('13. floods', () => {
     const forged = forge(bob, { certificate: alice.identity.certificate, sign })
     for (let i = 0; i < 5; i++) expect(reasonOf(opener.open(forged))).toBe('bad-signature')
     expect(taken()).toBe(6)
+  })
+
+  it('eight bad signatures in a session end it: whoever goes on pays for a key agreement each time', () => {
+    const { alice, bob } = world()
+    const { bucket, taken } = counting()
+    const opener = bob.opener({ bucket })
+    const sealer = alice.sealer()
+    const { body } = sealer.seal(request(bob))
+    expect(reasonOf(opener.open(body))).toBe('opened')
+    const forged = withBadSignature(bob, body)
+    for (let i = 0; i < 8; i++) expect(reasonOf(opener.open(forged))).toBe('bad-signature')
+    expect(taken()).toBe(1)
+    for (let i = 0; i < 3; i++) expect(reasonOf(opener.open(forged))).toBe('bad-signature')
+    expect(taken()).toBe(4)
+    for (let i = 0; i < 3; i++) expect(reasonOf(opener.open(sealer.seal(request(bob)).body))).toBe('opened')
+    expect(taken()).toBe(5)
+  })
+
+  it('damaged bodies end nobody’s session: anybody who sees one can make them', () => {
+    const { alice, bob } = world()
+    const { bucket, taken } = counting()
+    const opener = bob.opener({ bucket })
+    const sealer = alice.sealer()
+    const { body } = sealer.seal(request(bob))
+    expect(reasonOf(opener.open(body))).toBe('opened')
+    const damaged = body.with(-1, (body.at(-1) ?? 0) ^ 1)
+    for (let i = 0; i < 20; i++) expect(reasonOf(opener.open(damaged))).toBe('bad-tag')
+    expect(reasonOf(opener.open(sealer.seal(request(bob)).body))).toBe('opened')
+    expect(taken()).toBe(1)
   })
 
   it('an empty bucket delays, and what is cached goes through', async () => {
