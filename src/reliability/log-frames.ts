@@ -11,7 +11,8 @@
 import { crc32 } from 'node:zlib'
 import { concat } from '../bytes.js'
 
-const HEADER_BYTES = 12
+/** What a frame takes besides its payload. */
+export const HEADER_BYTES = 12
 
 export function encodeFrame(payload: Uint8Array): Uint8Array {
   const header = Buffer.alloc(HEADER_BYTES)
@@ -40,7 +41,8 @@ export function parseFrames(log: Uint8Array): ParsedLog {
   return { payloads, length: at, damagedAt: hasFrameAfter(bytes, at) ? at : undefined }
 }
 
-function frameAt(bytes: Buffer, at: number): Uint8Array | undefined {
+/** The payload of the frame that begins at `at`; undefined where none does. */
+export function frameAt(bytes: Buffer, at: number): Uint8Array | undefined {
   if (at + HEADER_BYTES > bytes.length) return undefined
   if (bytes.readUInt32BE(at + 4) !== crc32(bytes.subarray(at, at + 4))) return undefined
   const start = at + HEADER_BYTES
