@@ -13,6 +13,7 @@ import { requireRabbitmq } from '../cluster/rabbitmq.js'
 import { readState } from '../cluster/state.js'
 import { readPassphrase } from '../pki/index.js'
 import { asError, isSealbusError } from '../src/errors.js'
+import { EXIT } from './usage.js'
 
 const HELP = `usage: sealbus cluster COMMAND [--name NAME] [--dir DIR]
 
@@ -72,12 +73,13 @@ export async function run(argv: string[]): Promise<number> {
   const [name = '', ...which] = positionals
   if (values.help || name === 'help' || name === '') return say(HELP, 0)
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (command === undefined) return complain(`sealbus cluster: no command ${JSON.stringify(name)}\n\n${HELP}`)
+  if (command === undefined)
+    return complain(`sealbus cluster: no command ${JSON.stringify(name)}\n\n${HELP}`, EXIT.usage)
   const stray = ['kill', 'stop', 'start'].includes(name) ? undefined : which[0]
   if (stray !== undefined)
-    return complain(`sealbus cluster ${name}: unexpected ${JSON.stringify(stray)}\n\n${HELP}`)
+    return complain(`sealbus cluster ${name}: unexpected ${JSON.stringify(stray)}\n\n${HELP}`, EXIT.usage)
   if (values.nodes !== undefined && !/^[1-7]$/.test(values.nodes)) {
-    return complain(`nodes must be an integer from 1 to 7, not ${values.nodes}`)
+    return complain(`nodes must be an integer from 1 to 7, not ${values.nodes}`, EXIT.usage)
   }
   const request: Request = {
     dir: values.dir ?? defaultFolder(values.name),
@@ -156,7 +158,7 @@ async function membersOf(cluster: Cluster): Promise<readonly string[]> {
 
 async function kill(request: Request): Promise<number> {
   if (request.which.length === 0)
-    return complain('sealbus cluster kill: name a node, e.g. sealbus cluster kill 1')
+    return complain('sealbus cluster kill: name a node, e.g. sealbus cluster kill 1', EXIT.usage)
   return await eachNode(request, 'killed', node => node.kill())
 }
 
@@ -183,7 +185,7 @@ async function eachNode(
     }),
   )
   const failures = results.filter(result => result.status === 'rejected')
-  for (const failure of failures) complain(asError(failure.reason).message)
+  for (const failure of failures) complain(asError(failure.reason).message, EXIT.failed)
   return failures.length === 0 ? 0 : 1
 }
 
@@ -203,7 +205,7 @@ function tell(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-function complain(text: string): number {
+function complain(text: string, code: number): number {
   process.stderr.write(`${text}\n`)
-  return 1
+  return code
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { asError, isSealbusError } from '../src/errors.js'
+import { EXIT, isWrongUsage } from './usage.js'
 
 /** A part of the command: takes what follows its name, returns the exit code. */
 interface Part {
@@ -42,11 +43,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (['help', '--help', '-h'].includes(name)) return say(help())
   if (['version', '--version', '-v'].includes(name)) return say(`sealbus ${version()}\n`)
   const part = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined
-  if (part === undefined) return complain(`sealbus: no command ${JSON.stringify(name)}\n\n${help()}`, 2)
+  if (part === undefined)
+    return complain(`sealbus: no command ${JSON.stringify(name)}\n\n${help()}`, EXIT.usage)
   try {
     return await (await part.load()).run(rest)
   } catch (error) {
-    return complain(`sealbus ${name}: ${explain(error)}`, wronglyCalled(error) ? 2 : 1)
+    return complain(`sealbus ${name}: ${explain(error)}`, isWrongUsage(error) ? EXIT.usage : EXIT.failed)
   }
 }
 
@@ -73,11 +75,6 @@ function explain(thrown: unknown): string {
   const error = asError(thrown)
   if (process.env['SEALBUS_DEBUG'] === '1') return error.stack ?? error.message
   return isSealbusError(error) ? `${error.message} [${error.code}]` : error.message
-}
-
-/** `parseArgs` refuses unknown options with these codes. */
-function wronglyCalled(error: unknown): boolean {
-  return ((asError(error) as NodeJS.ErrnoException).code ?? '').startsWith('ERR_PARSE_ARGS')
 }
 
 /** `sealbus … | head -1` closes our output early. */

@@ -20,11 +20,12 @@ import {
   setBrokers,
   verifyDevice,
 } from '../pki/index.js'
-import { SealbusError } from '../src/errors.js'
+import { asError, SealbusError } from '../src/errors.js'
 import {
   brokersOf,
   inboxOf,
   number,
+  type OptionName,
   open,
   passphraseOf,
   required,
@@ -82,11 +83,17 @@ function fleetOf(values: Values): readonly FleetMember[] {
   if (values.count !== undefined || values.prefix !== undefined || values.role !== undefined) {
     throw new SealbusError('configuration', '--csv: expected alone, not with --count, --prefix or --role')
   }
+  return parseFleetCsv(readText('csv', csv))
+}
+
+/** A file that was named on the command line. @throws SealbusError `configuration` */
+function readText(option: OptionName, path: string): string {
   try {
-    return parseFleetCsv(readFileSync(csv, 'utf8'))
+    return readFileSync(path, 'utf8')
   } catch (cause) {
-    if (cause instanceof SealbusError) throw cause
-    throw new SealbusError('configuration', `--csv ${csv}: ${(cause as Error).message}`, { cause })
+    const { code = 'unknown error' } = asError(cause) as NodeJS.ErrnoException
+    const what = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
+    throw new SealbusError('configuration', `--${option} ${path}: ${what}; name an existing file`, { cause })
   }
 }
 
@@ -170,9 +177,18 @@ export async function revokeDevices(values: Values, names: readonly string[]): P
   const revoked = await revoke(pki, names)
   if (revoked.length === 0) return say('revoked already; nothing changed')
   return say(
-    `revoked ${revoked.join(', ')}; the new list is in every device's folder`,
+    `revoked ${revoked.join(', ')}; the new list is in the folder of every device that is still here`,
+    ...handedOutLines(pki),
     'at the broker: rabbitmqctl import_definitions takes the rights away, rabbitmqctl delete_user NAME closes the connections',
   )
+}
+
+/** n.b. whether a folder that is still here was copied to its device, too, nobody can see. */
+function handedOutLines({ layout }: Pki): string[] {
+  return [
+    `devices whose folder was handed out or copied go on trusting what was revoked until ${layout.revocationList}`,
+    'stands in their folder, in place of revoked.cbor: bring it to them; one that runs reads it within half a minute',
+  ]
 }
 
 export async function refreshAll(values: Values): Promise<number> {

@@ -32,7 +32,7 @@ export function table(devices: readonly Device[], nowMs: number): string {
 }
 
 /** The facts about one device. */
-export function describe(device: Device, nowMs: number): Record<string, string> {
+export function describe(device: Device, nowMs: number): Record<string, string | number> {
   const leaf = parseCertificate(new Uint8Array(device.certificate.raw))
   return {
     name: device.name,
@@ -43,7 +43,7 @@ export function describe(device: Device, nowMs: number): Record<string, string> 
     fingerprint: toHex(leaf.hash),
     notBefore: new Date(device.notBeforeMs).toISOString(),
     notAfter: new Date(device.notAfterMs).toISOString(),
-    certificateBytes: String(leaf.der.length),
+    certificateBytes: leaf.der.length,
     cardNotAfter: new Date(device.cardNotAfterMs).toISOString(),
     folder: device.folder ?? 'handed out',
   }

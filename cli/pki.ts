@@ -3,24 +3,26 @@ import { parseArgs } from 'node:util'
 import { asError } from '../src/errors.js'
 import { COMMANDS, type PkiCommand } from './pki-commands.js'
 import { OPTIONS } from './pki-options.js'
+import { EXIT, isWrongUsage } from './usage.js'
 
 const OVERVIEW = 'usage: sealbus pki COMMAND --dir D …'
 
 /**
  * Runs one command.
  * @param argv - what follows `sealbus pki`
- * @returns the exit code: 0, or 1 after an error or a finding
+ * @returns the exit code: 0; 1 after an error or a finding; 2 where it was called wrongly
  */
 export async function run(argv: string[]): Promise<number> {
   const [name = '--help', ...rest] = argv
   if (name === '--help' || name === '-h' || name === 'help') return say(overview())
   const command = COMMANDS.find(each => each.name === name)
   if (command === undefined)
-    return complain(`sealbus pki: unknown command ${JSON.stringify(name)}\n\n${overview()}`)
+    return complain(`sealbus pki: unknown command ${JSON.stringify(name)}\n\n${overview()}`, EXIT.usage)
   try {
     return await runCommand(command, rest)
   } catch (error) {
-    return complain(`sealbus pki ${name}: ${asError(error).message}`)
+    if (!isWrongUsage(error)) return complain(`sealbus pki ${name}: ${asError(error).message}`, EXIT.failed)
+    return complain(`sealbus pki ${name}: ${asError(error).message}\n\n${helpOf(command)}`, EXIT.usage)
   }
 }
 
@@ -33,6 +35,7 @@ async function runCommand(command: PkiCommand, argv: string[]): Promise<number> 
   if (positionals.length < least || positionals.length > most) {
     return complain(
       `sealbus pki ${command.name}: expected ${countOf(least, most)}, got ${positionals.length}\n\n${helpOf(command)}`,
+      EXIT.usage,
     )
   }
   return command.run(values, positionals)
@@ -62,7 +65,7 @@ function say(text: string): number {
   return 0
 }
 
-function complain(text: string): number {
+function complain(text: string, code: number): number {
   process.stderr.write(`${text}\n`)
-  return 1
+  return code
 }

@@ -8,7 +8,7 @@ import { CAST } from './cast.js'
 import { activateHubs, askForReports, bid, handlerOf, mapDatapoints } from './conversations.js'
 import { type Counts, Ledger } from './ledger.js'
 import { startLoad } from './load.js'
-import { type Say, type Stage, setStage } from './stage.js'
+import { type Blow, type Say, type Stage, setStage } from './stage.js'
 import { Talk } from './talk.js'
 
 const BEFORE_KILL_MS = 3_000
@@ -44,23 +44,23 @@ async function play(stage: Stage, buses: Map<string, Bus>, say: Say): Promise<Ve
   for (const [name, bus] of buses) await bus.consume(handlerOf(name, talk))
   say(`${buses.size} parties connected`)
   for (const conversation of [askForReports, activateHubs, bid, mapDatapoints]) say(await conversation(talk))
-  const killedAt = await killUnderLoad(stage, talk, say)
+  const { at, since } = await killUnderLoad(stage, talk, say)
   await settle(ledger)
-  const failoverMs = Math.round(ledger.gapAfter(killedAt))
-  say(`first confirm and first delivery on the slowest lane: ${failoverMs} ms after the kill`)
+  const failoverMs = Math.round(ledger.gapAfter(at))
+  say(`first confirm and first delivery on the slowest lane: ${failoverMs} ms after ${since}`)
   const plaintextSeen = await look(stage, ledger, say)
   return { ...ledger.counts(), failoverMs, plaintextSeen, broker: stage.broker }
 }
 
-async function killUnderLoad(stage: Stage, talk: Talk, say: Say): Promise<number> {
+async function killUnderLoad(stage: Stage, talk: Talk, say: Say): Promise<Blow> {
   const load = startLoad(talk)
   say('steady load: ten hubs report ten times a second, the VPP activates each four times a second')
   await sleep(BEFORE_KILL_MS)
-  const { at, what } = await stage.kill()
-  say(what)
+  const blow = await stage.kill()
+  say(blow.what)
   await sleep(AFTER_KILL_MS)
   await load.stop()
-  return at
+  return blow
 }
 
 async function settle(ledger: Ledger): Promise<void> {

@@ -13,13 +13,23 @@ import { castShadow } from './shadow.js'
 /** Says what happens, for people. */
 export type Say = (line: string) => void
 
+/** What was done to the connections. */
+export interface Blow {
+  /** `performance.now()`. */
+  readonly at: number
+  /** For people: what was done. */
+  readonly what: string
+  /** For people: since what a gap is counted. */
+  readonly since: string
+}
+
 export interface Stage {
   /** For the last line: `rabbitmq 3.10.8, 3 nodes`, or `embedded`. */
   readonly broker: string
   /** One member of the cast, connected to the first node as long as it lives. */
   join(name: string): Promise<Bus>
-  /** Kills what everybody is connected to; resolves with the time of the kill (`performance.now()`). */
-  kill(): Promise<{ at: number; what: string }>
+  /** Ends what everybody is connected to. */
+  kill(): Promise<Blow>
   /** Every body that the broker's operator could see. */
   captured(): Promise<Uint8Array[]>
   end(): Promise<void>
@@ -92,13 +102,13 @@ class RabbitmqStage implements Stage {
     return connect({ identity, brokers })
   }
 
-  async kill(): Promise<{ at: number; what: string }> {
+  async kill(): Promise<Blow> {
     this.#opening = false
     const node = this.#cluster.node(1)
     const killed = node.kill()
     const at = performance.now()
     await killed
-    return { at, what: `SIGKILL to ${node.name}, the node that everybody is connected to` }
+    return { at, what: `SIGKILL to ${node.name}, the node that everybody is connected to`, since: 'the kill' }
   }
 
   async end(): Promise<void> {
@@ -117,7 +127,8 @@ function inProcess(dir: string): Stage {
       connect({ identity: join(dir, 'pki', 'devices', name), transport: memoryTransport(broker, name) }),
     kill: () => {
       broker.killConnections()
-      return Promise.resolve({ at: performance.now(), what: 'all connections to the embedded bus cut' })
+      const at = performance.now()
+      return Promise.resolve({ at, what: 'all connections to the embedded bus are cut', since: 'the cut' })
     },
     captured: () => Promise.resolve(bodies),
     end: () => {

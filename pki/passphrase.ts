@@ -12,6 +12,9 @@ import { MAX_PASSPHRASE_BYTES } from './pkcs8.js'
 /** The variable that holds it. */
 export const PASSPHRASE_VARIABLE = 'SEALBUS_CA_PASSPHRASE'
 
+/** Who steals the folder may guess at leisure: scrypt makes a guess dear, length makes them many. */
+const MIN_NEW_CHARACTERS = 12
+
 export interface PassphraseOptions {
   /** First choice: a file with the passphrase in its first line. */
   readonly file?: string
@@ -51,8 +54,19 @@ function check(passphrase: string, where: string): string {
   )
 }
 
+/** Of a domain that is to be made. n.b. an older one with a shorter passphrase still opens. @throws SealbusError */
+export function checkNewPassphrase(passphrase: string): void {
+  const given = Array.from(passphrase).length
+  if (given >= MIN_NEW_CHARACTERS) return
+  throw new SealbusError(
+    'configuration',
+    `passphrase of the CA keys: expected at least ${MIN_NEW_CHARACTERS} characters, got ${given}; nothing was made: take a longer one, such as five random words`,
+  )
+}
+
 async function fromTerminal(repeat: boolean): Promise<string> {
   const given = check(await ask('Passphrase of the CA keys: '), 'terminal')
+  if (repeat) checkNewPassphrase(given)
   if (repeat && (await ask('The same again: ')) !== given) {
     throw new SealbusError('configuration', 'the two passphrases differ; nothing was made')
   }

@@ -22,6 +22,7 @@ import {
 import { type Layout, layoutOf } from './layout.js'
 import { withLock } from './lock.js'
 import { checkDomain } from './names.js'
+import { checkNewPassphrase } from './passphrase.js'
 import { type DomainPolicy, readPolicy } from './policy.js'
 import { firstList, signList } from './revocation-list.js'
 
@@ -140,14 +141,17 @@ export function checkBrokers(urls: readonly string[]): readonly string[] {
 /**
  * Makes a domain: two roots, an issuing CA, the key for revocations, a policy and empty definitions. Where the folder
  * already is one, it is opened and nothing changes.
- * @throws SealbusError `configuration`: bad domain, a folder with something else in it; `identity`: wrong passphrase
+ * @throws SealbusError `configuration`: bad domain, a passphrase that is too short, a folder with something else in it; `identity`: wrong passphrase
  */
 export async function initPki(options: InitOptions): Promise<{ pki: Pki; created: boolean }> {
   checkDomain(options.domain)
   const brokers = checkBrokers(options.brokers ?? PLACEHOLDER_BROKERS)
   const layout = layoutOf(resolve(options.dir))
   const fresh = readIfThere(layout.settings) === undefined
-  if (fresh) refuseForeign(layout)
+  if (fresh) {
+    refuseForeign(layout)
+    checkNewPassphrase(options.passphrase)
+  }
   const existed = folderExists(layout.dir)
   makeFolder(layout.dir)
   return withLock(layout.lock, () => {

@@ -17,7 +17,7 @@ async function up(): Promise<Cluster> {
   said = []
   const passphrase = (): Promise<string> => {
     asked++
-    return Promise.resolve('test')
+    return Promise.resolve('for this test only')
   }
   const place = { nodes: 1, name: 'provisioned', dir: join(folder, 'cluster') }
   return await startProvisionedCluster({
@@ -41,7 +41,7 @@ async function login(device: string): Promise<ChannelModel> {
 }
 
 beforeAll(async () => {
-  ;({ pki } = await initPki({ dir, domain: 'field', passphrase: 'test' }))
+  ;({ pki } = await initPki({ dir, domain: 'field', passphrase: 'for this test only' }))
   await provision(pki, [{ name: 'heh-0001', role: 'heh' }])
   cluster = await up()
 })
@@ -83,11 +83,11 @@ test('a device that was revoked loses its connections with the next up, and gets
 
 test('another PKI folder is refused while the cluster runs', async () => {
   const other = join(folder, 'other')
-  await initPki({ dir: other, domain: 'field', passphrase: 'test' })
+  await initPki({ dir: other, domain: 'field', passphrase: 'for this test only' })
   const start = startProvisionedCluster({
     dir: join(folder, 'cluster'),
     pki: other,
-    passphrase: () => Promise.resolve('test'),
+    passphrase: () => Promise.resolve('for this test only'),
   })
   await expect(start).rejects.toThrow(/belongs to the PKI folder/)
 })

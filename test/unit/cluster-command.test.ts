@@ -49,6 +49,15 @@ test('an unknown option exits with 2', async () => {
   expect(err).toContain("Unknown option '--colour'")
 })
 
+test('a subcommand that there is not, or a wrong number of names, exits with 2 and the usage', async () => {
+  expect(await main(['cluster', 'conjure'])).toBe(2)
+  expect(err).toMatch(/no command "conjure"[\s\S]*usage: sealbus cluster COMMAND/)
+  expect(await main(['cluster', 'status', 'rmq1'])).toBe(2)
+  expect(await main(['cluster', 'kill'])).toBe(2)
+  expect(await main(['pki', 'conjure'])).toBe(2)
+  expect(out).toBe('')
+})
+
 test('an error is one line with its code; the stack comes with SEALBUS_DEBUG=1', async () => {
   const dir = join(folder, 'nothing')
   expect(await main(['cluster', 'status', '--dir', dir])).toBe(1)
@@ -78,7 +87,7 @@ test('where RabbitMQ is not installed, the way to get it is said', async () => {
 })
 
 test('a cluster of no nodes, or of a name with a slash, is refused', async () => {
-  expect(await main(['cluster', 'up', '--nodes', '0', '--dir', join(folder, 'up')])).toBe(1)
+  expect(await main(['cluster', 'up', '--nodes', '0', '--dir', join(folder, 'up')])).toBe(2)
   expect(err).toContain('nodes must be an integer from 1 to 7, not 0')
   expect(await main(['cluster', 'up', '--name', '../x', '--dir', join(folder, 'up')])).toBe(1)
   expect(err).toContain('name is 1 to 40 letters')

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { run } from '../../cli/pki.js'
 import { COMMANDS } from '../../cli/pki-commands.js'
 import { progress } from '../../cli/pki-progress.js'
+import { decryptPrivateKey, encryptPrivateKey } from '../../pki/pkcs8.js'
 import { newDomain, PASSPHRASE, snapshot, temporaryFolder } from '../support/pki.js'
 
 const folder = temporaryFolder()
@@ -71,6 +72,8 @@ describe('sealbus pki', () => {
     expect((await pki('list', '--dir', dir)).out).toMatch(/^heh-0001 {2}heh {2}\d{4}-\d\d-\d\d {2}valid$/m)
     expect(JSON.parse((await pki('list', '--dir', dir, '--json')).out)).toHaveLength(5)
     expect((await pki('show', 'meter-7', '--dir', dir)).out).toMatch(/^role +heh$/m)
+    const shown = JSON.parse((await pki('show', 'meter-7', '--dir', dir, '--json')).out) as object
+    expect(shown).toMatchObject({ name: 'meter-7', certificateBytes: expect.any(Number) as number })
     expect(await pki('verify', '--dir', dir)).toMatchObject({
       code: 0,
       out: '5 devices checked, 0 with problems\n',
@@ -79,7 +82,9 @@ describe('sealbus pki', () => {
     expect((await pki('renew', '--all', '--within', '10', '--dir', dir)).out).toBe(
       'renewed 0 certificates; nothing changed\n',
     )
-    expect((await pki('revoke', 'meter-7', '--dir', dir)).out).toMatch(/^revoked meter-7; .*\n.*delete_user/)
+    expect((await pki('revoke', 'meter-7', '--dir', dir)).out).toMatch(
+      /^revoked meter-7; [\s\S]*handed out or copied [\s\S]*\/revoked\.cbor\n[\s\S]*delete_user/,
+    )
     expect((await pki('revoke', 'meter-7', '--dir', dir)).out).toBe('revoked already; nothing changed\n')
     expect(await pki('verify', 'meter-7', '--dir', dir)).toMatchObject({
       code: 1,
@@ -122,13 +127,14 @@ describe('sealbus pki', () => {
     [['issue', 'vpp-0001', '--role', 'heh'], /is issued already, with the role vpp/],
     [['issue', 'x1', '--role', 'king'], /role: expected one of/],
     [['issue', 'x1'], /--role R: expected, but not given/],
-    [['issue', '--role', 'heh'], /expected 1 name, got 0/],
     [['provision', '--count', 'many', '--prefix', 'p', '--role', 'heh'], /--count: expected a whole number/],
-    [['provision', '--csv', '/nowhere.csv'], /--csv \/nowhere\.csv: /],
+    [
+      ['provision', '--csv', '/nowhere.csv'],
+      /--csv \/nowhere\.csv: there is no such file; name an existing file$/m,
+    ],
     [['provision', '--csv', 'x', '--count', '1'], /--csv: expected alone/],
     [['show', 'nobody'], /nobody: no device of field/],
     [['renew'], /either names or --all/],
-    [['list', '--passphrase', 'secret'], /Unknown option '--passphrase'/],
     [['issue', 'x1', '--role', 'heh', '--inbox', 'tin'], /--inbox: expected quorum, classic, transient/],
   ])('%j ends with exit code 1 and one clear sentence', async (argv, sentence) => {
     const devices = readdirSync(join(dir, 'devices'))
@@ -143,9 +149,45 @@ describe('sealbus pki', () => {
       /expected a domain's folder.*sealbus pki init/,
     )
     expect(await pki('conjure')).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('unknown command "conjure"') as string,
+      code: 2,
+      err: expect.stringMatching(/unknown command "conjure"[\s\S]*usage: sealbus pki COMMAND/) as string,
     })
+  })
+
+  it.each([
+    [['issue', '--role', 'heh'], /expected 1 name, got 0/],
+    [['list', '--passphrase', 'secret'], /Unknown option '--passphrase'/],
+  ])('%j is called wrongly: exit code 2 with the usage', async (argv, sentence) => {
+    const { code, err } = await pki(...argv, '--dir', dir)
+    expect(code).toBe(2)
+    expect(err).toMatch(sentence)
+    expect(err).toMatch(new RegExp(`^usage: sealbus pki ${argv[0]} `, 'm'))
+  })
+
+  it('makes no domain under a passphrase of less than 12 characters', async () => {
+    const short = join(folder, 'short')
+    const init = ['init', '--dir', short, '--domain', 'field', '--passphrase-file', join(folder, 'eleven')]
+    writeFileSync(join(folder, 'eleven'), 'ääääääääääx\n')
+    expect(await pki(...init)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/expected at least 12 characters, got 11/) as string,
+    })
+    expect(existsSync(short)).toBe(false)
+  })
+
+  it('opens an older domain whose passphrase is shorter', async () => {
+    const old = (await newDomain(folder, 'old')).layout
+    const path = join(old.ca, 'issuing.key')
+    writeFileSync(
+      path,
+      encryptPrivateKey(decryptPrivateKey(readFileSync(path, 'utf8'), PASSPHRASE, path), 'short'),
+    )
+    vi.stubEnv('SEALBUS_CA_PASSPHRASE', 'short')
+    expect(await pki('init', '--dir', old.dir, '--domain', 'field')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('nothing changed') as string,
+    })
+    vi.stubEnv('SEALBUS_CA_PASSPHRASE', PASSPHRASE)
   })
 
   it.each(COMMANDS.map(({ name }) => name))('%s --help shows usage and every option', async name => {
