@@ -24,19 +24,19 @@ export type NumberState = 'unseen' | 'used' | 'parked' | 'skipped' | 'below'
 
 export class EpochMemory {
   readonly key: EpochKey
-  #start: number
-  #next: number
-  #floor: number
-  #lastCreatedAtMs: number
+  #start = 0
+  #next = 0
+  #floor = 0
+  #lastCreatedAtMs = 0
   /** Used up, and lower than the contiguous run. */
-  readonly #below: Set<number>
+  #below: Set<number> = new Set()
   /** Used up, and higher than it. */
-  readonly #above: Set<number>
+  #above: Set<number> = new Set()
   /** Of those above; counts for nothing while there are none. */
   #highest = -1
-  readonly #skipped: Set<number>
-  readonly #parked: Set<number>
-  readonly #hashes: Map<number, string>
+  #skipped: Set<number> = new Set()
+  #parked: Set<number> = new Set()
+  #hashes: Map<number, string> = new Map()
 
   /** A receiver new to an epoch starts at `open`, and still takes lower numbers down to `floor`. */
   static first(key: EpochKey, open: number, floor: number): EpochMemory {
@@ -47,13 +47,18 @@ export class EpochMemory {
   constructor(record: EpochRecord) {
     const { domain, address, epoch } = record
     this.key = { domain, address, epoch }
+    this.become(record)
+  }
+
+  /** Forgets what it knew for what the record says of this epoch. */
+  become(record: EpochRecord): void {
     this.#start = record.start
     this.#next = record.next
     this.#floor = record.floor
     this.#lastCreatedAtMs = record.lastCreatedAtMs
     this.#below = new Set(record.beyond.filter(seq => seq < record.start))
     this.#above = new Set(record.beyond.filter(seq => seq >= record.start))
-    for (const seq of this.#above) this.#highest = Math.max(this.#highest, seq)
+    this.#highest = Math.max(-1, ...this.#above)
     this.#skipped = new Set(record.skipped)
     this.#parked = new Set(record.parked)
     this.#hashes = new Map(record.hashes)

@@ -1,5 +1,5 @@
 /** A seen store that forgets at exit: what is redelivered or replayed after a restart is handled again. To be asked for. */
-import type { Mark, SeenMemory, SeenStore } from './seen.js'
+import type { SeenMemory, SeenStore } from './seen.js'
 
 /** @param replayPossible - called once at start, so that nobody has this store unawares */
 export function createMemorySeen(replayPossible: () => void): SeenStore {
@@ -10,7 +10,7 @@ export function createMemorySeen(replayPossible: () => void): SeenStore {
       const memory: SeenMemory = { epochs: [], closedBefore: new Map(), highestTimeMs: 0, lost: false }
       return Promise.resolve(memory)
     },
-    check: (): Promise<Mark | undefined> | undefined => undefined,
+    check: () => undefined,
     transaction: run => run(undefined),
     mark: () => DONE,
     note: () => undefined,
