@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { SealbusError } from '../src/errors.js'
 import { type ErlangContext, erlangBinary, evaluate, rabbitmqctl } from './erlang.js'
 import { ClusterNode } from './node.js'
+import type { BrokerTls } from './options.js'
 import { releasePorts } from './ports.js'
 import { livingProcess, signal } from './process.js'
+import { copyTls } from './set-up.js'
 import { type ClusterPaths, type ClusterState, clusterPaths } from './state.js'
 
 /** The vhost of every sealbus cluster. */
@@ -83,6 +85,13 @@ export class Cluster {
   /** `rabbitmqctl import_definitions FILE`: adds and changes, deletes nothing. */
   async importDefinitions(file: string): Promise<void> {
     await this.ctl(['import_definitions', file])
+  }
+
+  /** Running nodes serve this certificate from the next handshake on; connections that are there go on. */
+  async replaceCertificate(tls: BrokerTls): Promise<void> {
+    copyTls(this.#paths, tls)
+    const running = this.nodes.filter(node => node.pid !== undefined)
+    await Promise.all(running.map(node => this.evaluate('ssl:clear_pem_cache(), <<"done">>', node)))
   }
 
   /** Deletes a user; the broker closes the user's connections. */

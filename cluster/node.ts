@@ -7,7 +7,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SealbusError } from '../src/errors.js'
 import { nodeConfig } from './config.js'
 import { type ErlangContext, evaluate } from './erlang.js'
-import { isAlive, livingProcess, type ProcessId, signal, startDetached, waitForExit } from './process.js'
+import {
+  isAlive,
+  isStopped,
+  livingProcess,
+  type ProcessId,
+  signal,
+  startDetached,
+  waitForExit,
+} from './process.js'
 import { type ClusterPaths, type ClusterState, type NodePaths, type NodeState, nodePaths } from './state.js'
 
 const START_LIMIT_MS = 120_000
@@ -43,6 +51,12 @@ export class ClusterNode {
   /** The Erlang machine's process id; undefined while the node is down. */
   get pid(): number | undefined {
     return this.#process()?.pid
+  }
+
+  /** Frozen by SIGSTOP: it runs, and does nothing. */
+  get isPaused(): boolean {
+    const running = this.#process()
+    return running !== undefined && isStopped(running)
   }
 
   /** The last lines of the node's own log and of what it printed. */

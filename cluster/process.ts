@@ -73,6 +73,11 @@ export function isAlive(id: ProcessId): boolean {
   return process.platform !== 'linux' || startTime(id.pid) === id.startedAt
 }
 
+/** True while exactly this process is stopped (SIGSTOP). n.b. only where there is a /proc */
+export function isStopped(id: ProcessId): boolean {
+  return isAlive(id) && statFields(id.pid)?.[0] === 'T'
+}
+
 /** Sends a signal to exactly this process; does nothing when it is gone. */
 export function signal(id: ProcessId, name: NodeJS.Signals): void {
   if (!isAlive(id)) return
@@ -104,14 +109,18 @@ function writePidFile(pidFile: string, id: ProcessId): void {
   renameSync(`${pidFile}.new`, pidFile)
 }
 
-/** Field 22 of `/proc/PID/stat`; the name in field 2 may hold spaces and brackets, so count from its end. */
+/** Field 22 of `/proc/PID/stat`; nothing for a zombie. */
 function startTime(pid: number): string | undefined {
-  let stat: string
+  const fields = statFields(pid)
+  return fields?.[0] === 'Z' ? undefined : fields?.[19]
+}
+
+/** `/proc/PID/stat` from field 3, the state, on; the name in field 2 may hold spaces and brackets, so count from its end. */
+function statFields(pid: number): string[] | undefined {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined
   }
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' ? undefined : fields[19]
 }

@@ -1,99 +1,94 @@
 /** Drives a cluster of real nodes on this machine: signals for processes, Erlang expressions for the rest. */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type Cluster, type ClusterNode, VHOST } from '../../cluster/index.js'
-import type { ClusterDriver, QueueState } from './driver.js'
+import type { Cluster, ClusterNode } from '../../cluster/index.js'
+import { VHOST } from '../../cluster/index.js'
+import type { BrokerTls } from '../../cluster/options.js'
+import type { Actions, QueueState } from './actions.js'
+import { disconnected, reconnected } from './distribution.js'
+import type { ClusterDriver, Driver } from './driver.js'
+import { order, type Shell } from './erlang.js'
+import { type OperatorActions, operatorActions } from './operator.js'
+import { queueStates } from './topology.js'
+import { until } from './waiting.js'
 
 const HEAL_LIMIT_MS = 120_000
-const MOVE_LIMIT_MS = 20_000
-const POLL_MS = 200
-const QUORUM_QUEUES = `Q <- rabbit_amqqueue:list(<<"${VHOST}">>), amqqueue:get_type(Q) =:= rabbit_quorum_queue`
+const FREEZE_LIMIT_MS = 2_000
 
-/** Name, leader, members and running members of each quorum queue, as lists. */
-const QUEUE_STATES =
-  '[begin {Ra, _} = amqqueue:get_pid(Q), {resource, _, queue, Name} = amqqueue:get_name(Q), ' +
-  'Nodes = maps:get(nodes, amqqueue:get_type_state(Q)), ' +
-  'Leader = case ra:members([{Ra, N} || N <- Nodes], 2000) of {ok, _, {_, L}} -> L; _ -> <<>> end, ' +
-  'Online = [N || N <- Nodes, is_pid(rpc:call(N, erlang, whereis, [Ra], 2000))], ' +
-  `[Name, Leader, Nodes, Online] end || ${QUORUM_QUEUES}]`
-
-/** A driver of a cluster that {@link Cluster} stands for. */
-export function localDriver(cluster: Cluster): ClusterDriver {
-  const nodes = cluster.nodes.map(node => node.name)
-  const at = (name: string): ClusterNode => cluster.node(name)
-  const order = async (name: string, expression: string): Promise<void> => {
-    await cluster.evaluate(`${expression}, <<"done">>`, at(name))
-  }
-
-  const queues = async (addresses?: readonly string[]): Promise<QueueState[]> => {
-    const wanted =
-      addresses && new Set(addresses.flatMap(address => [`inbox.${address}`, `parked.${address}`]))
-    const rows = (await cluster.evaluate(QUEUE_STATES)) as [string, string, string[], string[]][]
-    return rows
-      .filter(([name]) => wanted?.has(name) ?? true)
-      .map(([name, leader, members, online]) => ({ name, leader, members, online }))
-  }
-
-  const driver: ClusterDriver = {
-    nodes,
-    url: name => `amqps://localhost:${at(name).port}`,
-    port: name => at(name).port,
-    kill: name => down(at(name), 'kill'),
-    terminate: name => down(at(name), 'stop'),
-    start: name => at(name).start(),
-    drain: name => order(name, 'ok = rabbit_maintenance:drain()'),
-    revive: name => order(name, 'ok = rabbit_maintenance:revive()'),
-    async listenOnly(wanted) {
-      for (const name of nodes) {
-        const word = wanted.includes(name) ? 'resume' : 'suspend'
-        await order(name, `rabbit_maintenance:${word}_all_client_listeners()`)
-        await until(
-          async () => (await at(name).listens()) === wanted.includes(name),
-          `${name}: listeners to ${word}`,
-        )
-      }
-    },
-    queues,
-    async moveLeaders(name) {
-      const move = `[catch rabbit_quorum_queue:transfer_leadership(Q, '${name}') || ${QUORUM_QUEUES}], <<"done">>`
-      await until(async () => {
-        if ((await queues()).every(queue => queue.leader === name)) return true
-        await cluster.evaluate(move)
-        return false
-      }, `all leaders on ${name}`)
-    },
-    connections: async () =>
-      (await cluster.evaluate('[node(P) || P <- rabbit_networking:connections()]')) as string[],
-    closeConnections: reason => cluster.closeAllConnections(reason),
-    async purge(addresses) {
-      const names = addresses.flatMap(address => [`inbox.${address}`, `parked.${address}`])
-      const list = names.map(name => `<<"${name}">>`).join(', ')
-      await cluster.evaluate(
-        `[catch rabbit_amqqueue:purge(Q) || ${QUORUM_QUEUES}, lists:member(element(4, amqqueue:get_name(Q)), [${list}])], <<"done">>`,
-      )
-    },
-    async heal() {
-      const revive = 'rabbit_maintenance:revive()'
-      for (const name of nodes) {
-        // n.b. in maintenance a node runs and does not listen: it would never seem started
-        if (at(name).pid !== undefined) await order(name, revive).catch(() => undefined)
-        await at(name).start()
-        await order(name, revive)
-      }
-      await until(
-        async () => whole(await cluster.runningNodes(), await queues(), nodes.length),
-        'a whole cluster',
-        HEAL_LIMIT_MS,
-      )
-    },
-  }
-  return driver
+/** What a driver of local nodes cannot find out by itself. */
+export interface LocalOptions {
+  /** Issues a server certificate: one that has expired, or a good one. Without it there is no `replaceCertificates`. */
+  readonly certificate?: (which: 'expired' | 'valid') => Promise<BrokerTls>
+  /** Other means of partitioning; default: the nodes refuse each other (drivers/distribution.ts). */
+  readonly network?: Pick<Actions, 'partition' | 'healPartition'>
 }
 
-/** A queue declared while a node was away has fewer members for ever: that is no health either. */
-function whole(running: readonly string[], queues: readonly QueueState[], nodes: number): boolean {
-  const sound = (queue: QueueState): boolean =>
-    queue.leader !== '' && queue.online.length >= Math.min(3, nodes)
-  return running.length === nodes && queues.every(sound)
+/** What runs on this machine can do all of it, but for certificates whose authority is locked. */
+export type LocalActions = OperatorActions &
+  Omit<Actions, keyof OperatorActions | 'replaceCertificates'> &
+  Partial<Pick<Actions, 'replaceCertificates'>>
+
+/** Both seams: scenario files ask for actions, the first scenarios for methods. */
+export type LocalDriver = Driver & ClusterDriver & { readonly actions: LocalActions }
+
+/** A driver of a cluster that {@link Cluster} stands for. */
+export function localDriver(cluster: Cluster, options: LocalOptions = {}): LocalDriver {
+  const nodes = cluster.nodes.map(node => node.name)
+  const at = (name: string): ClusterNode => cluster.node(name)
+  const shell: Shell = {
+    nodes,
+    evaluate: (expression, name) => cluster.evaluate(expression, at(name)),
+    answers: name => at(name).pid !== undefined && !at(name).isPaused,
+  }
+  const network = options.network ?? {
+    partition: groups => disconnected(shell, groups),
+    healPartition: () => reconnected(shell),
+  }
+  const actions: LocalActions = {
+    ...operatorActions(shell),
+    ...processActions(at),
+    ...network,
+    ...certificateActions(cluster, options),
+  }
+  const heal = (): Promise<void> => healed(cluster, shell, actions)
+  return {
+    kind: 'local',
+    nodes,
+    url: name => at(name).url.replace('127.0.0.1', 'localhost'),
+    port: name => at(name).port,
+    version: async () => `rabbitmq ${await cluster.version()}`,
+    actions,
+    ...actions,
+    heal,
+  }
+}
+
+function processActions(
+  at: (name: string) => ClusterNode,
+): Pick<Actions, 'kill' | 'terminate' | 'start' | 'pause' | 'resume'> {
+  return {
+    kill: name => down(at(name), 'kill'),
+    terminate: name => down(at(name), 'stop'),
+    start: async (name, { wait = true } = {}) => (wait ? at(name).start() : at(name).launch()),
+    async pause(name) {
+      const node = at(name)
+      if (node.pid === undefined) throw new Error(`${name} was to be frozen and does not run`)
+      node.pause()
+      await until(() => Promise.resolve(node.isPaused), `${name} to be frozen`, FREEZE_LIMIT_MS)
+    },
+    async resume(name) {
+      const node = at(name)
+      node.resume()
+      await until(() => Promise.resolve(!node.isPaused), `${name} to go on`, FREEZE_LIMIT_MS)
+    },
+  }
+}
+
+/** n.b. only a handshake looks at a certificate: connections that are there go on. */
+function certificateActions(
+  cluster: Cluster,
+  { certificate }: LocalOptions,
+): Partial<Pick<Actions, 'replaceCertificates'>> {
+  if (certificate === undefined) return {}
+  return { replaceCertificates: async which => cluster.replaceCertificate(await certificate(which)) }
 }
 
 async function down(node: ClusterNode, how: 'kill' | 'stop'): Promise<void> {
@@ -101,15 +96,36 @@ async function down(node: ClusterNode, how: 'kill' | 'stop'): Promise<void> {
   await node[how]()
 }
 
-async function until(
-  holds: () => Promise<boolean>,
-  what: string,
-  limitMs: number = MOVE_LIMIT_MS,
-): Promise<void> {
-  const deadline = performance.now() + limitMs
-  for (;;) {
-    if (await holds()) return
-    if (performance.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain for ${what}`)
-    await sleep(POLL_MS)
-  }
+/** In an order in which each step can work: processes, the network, RabbitMQ itself, and then what is in it. */
+async function healed(cluster: Cluster, shell: Shell, actions: LocalActions): Promise<void> {
+  for (const node of cluster.nodes) if (node.isPaused) await actions.resume(node.name)
+  await Promise.all(cluster.nodes.map(node => node.launch())) // n.b. together: the last to go down must be there first
+  await actions.healPartition()
+  // n.b. in maintenance a node runs and does not listen: it would never seem started
+  for (const { name } of cluster.nodes) await actions.revive(name).catch(() => undefined)
+  await Promise.all(cluster.nodes.map(node => node.waitUntilReady()))
+  for (const { name } of cluster.nodes) await order(shell, unburdened(), name)
+  await actions.listenOnly(shell.nodes)
+  await actions.limitConnections(undefined)
+  await actions.restoreDefinitions()
+  await actions.replaceCertificates?.('valid')
+  const isWhole = async (): Promise<boolean> =>
+    whole(await cluster.runningNodes(), await queueStates(shell, VHOST), shell.nodes.length)
+  await until(isWhole, 'a whole cluster', HEAL_LIMIT_MS)
+}
+
+/** Out of maintenance, thresholds as configured; clearing an alarm that is not there costs nothing. */
+function unburdened(): string {
+  const configured = (key: string): string => `element(2, {ok, _} = application:get_env(rabbit, ${key}))`
+  return (
+    `ok = rabbit_maintenance:revive(), vm_memory_monitor:set_vm_memory_high_watermark(${configured('vm_memory_high_watermark')}), ` +
+    `rabbit_disk_monitor:set_disk_free_limit(${configured('disk_free_limit')})`
+  )
+}
+
+/** A queue declared while a node was away has fewer members for ever: that is no health either. */
+function whole(running: readonly string[], queues: readonly QueueState[], nodes: number): boolean {
+  const sound = (queue: QueueState): boolean =>
+    queue.leader !== '' && queue.online.length >= Math.min(3, nodes)
+  return running.length === nodes && queues.every(sound)
 }
