@@ -1,0 +1,112 @@
+/** Makes the report's data of one run: what its ledgers hold over time, and what the judge said. */
+
+import type { Terms, Violation } from './invariants.js'
+import type { Entry } from './ledger.js'
+import { FindingsMaker } from './report-findings.js'
+import type { FaultSpan, Invariant, InvariantVerdict, NamedMessages, RunModel } from './report-model.js'
+import { TimelineMaker } from './timeline.js'
+import { type Range, rangeOfEntries } from './timeline-range.js'
+
+/** What ledgers do not say. */
+export interface RunFacts
+  extends Pick<RunModel, 'id' | 'name' | 'number' | 'seed' | 'command' | 'configuration' | 'gaps'> {
+  readonly description?: string
+  /** Times in ms since the epoch. */
+  readonly faults: readonly {
+    readonly name: string
+    readonly injectedAt: number
+    readonly healedAt?: number
+  }[]
+  readonly violations: readonly Violation[]
+  /** Those that the judge used. */
+  readonly terms: Pick<Terms, 'judgedAt' | 'allowedRejections'>
+  readonly boundMs?: number
+  /** The run has no result. */
+  readonly error?: string
+  /** Invariants that were not asked for beside I6 without a bound. */
+  readonly notJudged?: readonly Invariant[]
+  readonly notes?: readonly string[]
+}
+
+const ASKED: Readonly<Record<Invariant, string>> = {
+  I1: 'every confirmed message is handled, or in a place with a name',
+  I2: 'the effect of each message happens once',
+  I3: 'each lane is handled in the order of sending',
+  I4: 'no crash, no unhandled rejection, no promise pending past its deadline, no error that a caller should not see',
+  I5: 'memory stays bounded',
+  I6: 'confirms and deliveries are back within the bound',
+}
+
+const BREAKS: Readonly<Record<NamedMessages['what'], Invariant>> = {
+  lost: 'I1',
+  duplicated: 'I2',
+  reordered: 'I3',
+  pending: 'I4',
+  rejected: 'I4',
+}
+
+/** @param entries - all ledgers of the run, in any order */
+export function runModel(facts: RunFacts, entries: readonly Entry[]): RunModel {
+  return orderedRunModel(
+    facts,
+    entries.toSorted((a, b) => a.t - b.t),
+    rangeOfEntries(entries),
+  )
+}
+
+/**
+ * For runs whose ledgers are too long to be had at once.
+ * @param entries - in the order of time
+ */
+export function orderedRunModel(facts: RunFacts, entries: Iterable<Entry>, range: Range): RunModel {
+  const timeline = new TimelineMaker(range)
+  const findings = new FindingsMaker()
+  for (const entry of entries) {
+    timeline.take(entry)
+    findings.take(entry)
+  }
+  const { id, name, number, seed, command, configuration, gaps, boundMs, error } = facts
+  const invariants = verdictsOf(facts, findings.finish(range.from, facts.terms))
+  return {
+    ...{ id, name, number, seed, command, configuration, gaps, invariants },
+    description: facts.description ?? '',
+    startedAt: range.from,
+    durationMs: range.to - range.from,
+    verdict: verdictOf(invariants, error),
+    ...(error !== undefined && { error }),
+    ...(boundMs !== undefined && { boundMs }),
+    faults: facts.faults.map(fault => spanOf(fault, range.from)),
+    totals: findings.totals,
+    timeline: timeline.finish(),
+    notes: facts.notes ?? [],
+  }
+}
+
+function verdictOf(invariants: readonly InvariantVerdict[], error: string | undefined): RunModel['verdict'] {
+  if (invariants.some(({ verdict }) => verdict === 'broken')) return 'not met'
+  return error === undefined ? 'met' : 'no result'
+}
+
+/** What was broken is said even when the run has no result: a loss is a loss. */
+function verdictsOf(facts: RunFacts, messages: readonly NamedMessages[]): InvariantVerdict[] {
+  const { violations, error, boundMs, notJudged = [] } = facts
+  const named = error === undefined ? messages : [] // a run that was cut short was not drained
+  return (Object.keys(ASKED) as Invariant[]).map(invariant => {
+    const said = violations.filter(violation => violation.invariant === invariant)
+    const breaking = named.filter(({ what }) => BREAKS[what] === invariant)
+    const broken = said.length > 0 || breaking.length > 0
+    const unasked =
+      error !== undefined || notJudged.includes(invariant) || (invariant === 'I6' && boundMs === undefined)
+    return {
+      invariant,
+      asks: ASKED[invariant],
+      verdict: broken ? 'broken' : unasked ? 'not judged' : 'held',
+      violations: said.map(({ message }) => message),
+      messages: breaking,
+    }
+  })
+}
+
+function spanOf({ name, injectedAt, healedAt }: RunFacts['faults'][number], from: number): FaultSpan {
+  return { name, injectedMs: injectedAt - from, ...(healedAt !== undefined && { healedMs: healedAt - from }) }
+}
