@@ -76,8 +76,8 @@ function convertMap(pairs: readonly Pair[], place: Place, lines: LineCounter): Y
   const entries = new Map<string, Yaml>()
   for (const { key, value } of pairs) {
     const line = lineOf(key, lines) ?? place.line
-    const name: unknown = isScalar(key) ? key.value : undefined
-    if (typeof name !== 'string') throw complaint({ ...place, line }, 'a key that is text', String(name))
+    const name = isScalar(key) ? String(key.value) : undefined
+    if (name === undefined) throw complaint({ ...place, line }, 'a key that is text', 'a list or a map')
     const path = place.path === '' ? name : `${place.path}.${name}`
     entries.set(name, convert(value, { ...place, line, path }, lines))
   }

@@ -7,7 +7,7 @@
  */
 import type { Cluster } from '../../cluster/index.js'
 import type { Pace } from '../pipe.js'
-import type { ProxyConnection, Tap } from '../proxy.js'
+import type { Direction, ProxyConnection, Tap } from '../proxy.js'
 import type { Actions, QueueState } from './actions.js'
 
 export type { QueueState } from './actions.js'
@@ -45,8 +45,11 @@ export interface LinkDriver {
   watch(onConnection: ((connection: ProxyConnection) => Tap | undefined) | undefined): void
   /** Resets what is open. @returns how many */
   reset(nodes?: readonly string[]): number
-  /** Swallows everything, old connections and new ones, and answers nothing; off: new ones pass again, old ones stay dead. */
-  blackhole(on: boolean, nodes?: readonly string[]): void
+  /**
+   * Carries nothing, of old connections and new ones, in these directions (both by default), and answers nothing. Off: what was
+   * held goes on; a side that gave up meanwhile is reset.
+   */
+  blackhole(on: boolean, nodes?: readonly string[], directions?: readonly Direction[]): void
   /** New connections are reset at once. */
   refuse(on: boolean, nodes?: readonly string[]): void
   /** Latency, bandwidth, slices, for old and new connections; `{}`: none. */
