@@ -2,7 +2,7 @@
  * The seen store in a file: an append-only log in the state folder, fsynced in groups, rewritten when it has grown. A
  * mark resolves when it would survive. An error of write or fsync is final: after it nobody knows what the disk has.
  */
-import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asError, SealbusError } from '../errors.js'
 import { acquireLock, type Lock } from './lock.js'
@@ -13,6 +13,8 @@ import { encodeEntries, parseEntries, SeenEntries, SeenState } from './seen-log.
 const LOG_FILE = 'seen.log'
 /** Says that there was a log: without it a new folder and a lost file look alike. */
 const MARKER_FILE = 'seen.exists'
+/** There while a process uses the folder: who finds it at start follows one that did not close in order. */
+const RUNNING_FILE = 'seen.running'
 const LOCK_FILE = 'seen.lock'
 
 export interface FileSeenOptions {
@@ -54,8 +56,12 @@ class FileSeen implements SeenStore {
       await mkdir(directory, { recursive: true, mode: 0o700 })
       this.#lock = acquireLock(join(directory, LOCK_FILE))
       const lost = await this.#read()
-      await this.#compact()
-      return this.#state.memory(lost)
+      const running = join(directory, RUNNING_FILE)
+      const unclean = await exists(running)
+      if (!unclean) this.#state.attempts.clear() // whoever was interrupted then killed nobody
+      await writeSynced(running, new Uint8Array())
+      await this.#compact() // n.b. makes the directory's entries durable too
+      return this.#state.memory(lost, unclean)
     } catch (error) {
       this.#lock?.release()
       throw error instanceof SealbusError ? error : storeFailed(directory, error)
@@ -74,6 +80,17 @@ class FileSeen implements SeenStore {
     if (this.#failed) return Promise.reject(this.#failed)
     this.#entries.mark(mark)
     return this.#schedule()
+  }
+
+  async attempt(key: EpochKey, seq: number): Promise<number> {
+    const attempts = this.#state.attempts.of(key, seq) + 1
+    this.#entries.attempts(key, seq, attempts)
+    await this.#schedule()
+    return attempts
+  }
+
+  survived(key: EpochKey, seq: number): void {
+    if (this.#state.attempts.of(key, seq) > 0) this.#entries.attempts(key, seq, 0) // goes with the next group
   }
 
   note(record: EpochRecord): void {
@@ -163,7 +180,9 @@ class FileSeen implements SeenStore {
     try {
       await this.#group
       await this.#writing
-      if (!this.#failed) await this.#flush()
+      if (!this.#log || this.#failed) return
+      await this.#flush()
+      await rm(join(this.#options.directory, RUNNING_FILE), { force: true })
     } catch {
       // whoever marked was told
     } finally {

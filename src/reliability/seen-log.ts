@@ -4,16 +4,18 @@
  */
 import { utf8 } from '../bytes.js'
 import { partyKey } from '../wire.js'
+import { Attempts, type AttemptsEntry } from './attempts.js'
 import { EpochMemory } from './epoch.js'
 import type { EpochKey, EpochRecord, Mark, SeenMark, SeenMemory } from './seen.js'
 
-/** `m`: marks of a run of numbers. `n`: a whole epoch. `f`: an epoch forgotten. `c`: closed before. `t`: time. */
+/** `m`: marks of a run of numbers. `n`: a whole epoch. `f`: an epoch forgotten. `c`: closed before. `t`: time. `a`: attempts. */
 export type Entry =
   | ['m', EpochKey, seq: number, count: number, Mark, hash: string, createdAtMs: number]
   | ['n', EpochRecord]
   | ['f', EpochKey]
   | ['c', sender: string, beforeMs: number]
   | ['t', highestMs: number]
+  | AttemptsEntry
 
 /** Entries as the payload of one frame. */
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
@@ -56,6 +58,10 @@ export class SeenEntries {
     this.#entries.push(['t', highestMs])
   }
 
+  attempts(key: EpochKey, seq: number, attempts: number): void {
+    this.#entries.push(['a', keyOf(key), seq, attempts])
+  }
+
   /** All of them, in order; none are left. */
   take(): readonly Entry[] {
     const entries = this.#entries
@@ -68,15 +74,18 @@ export class SeenEntries {
 export class SeenState {
   readonly #epochs: Map<string, EpochMemory> = new Map()
   readonly #closedBefore: Map<string, number> = new Map()
+  /** At messages without an outcome. */
+  readonly attempts: Attempts = new Attempts()
   #highestMs = 0
 
   apply(entries: readonly Entry[]): void {
     for (const entry of entries) this.#applyOne(entry)
   }
 
-  memory(lost: boolean): SeenMemory {
+  memory(lost: boolean, unclean: boolean): SeenMemory {
     const epochs = [...this.#epochs.values()].map(epoch => epoch.record())
-    return { epochs, closedBefore: new Map(this.#closedBefore), highestTimeMs: this.#highestMs, lost }
+    const closedBefore = new Map(this.#closedBefore)
+    return { epochs, closedBefore, highestTimeMs: this.#highestMs, lost, unclean }
   }
 
   /** The shortest log that leads here. */
@@ -84,6 +93,7 @@ export class SeenState {
     const entries: Entry[] = [['t', this.#highestMs]]
     for (const [sender, beforeMs] of this.#closedBefore) entries.push(['c', sender, beforeMs])
     for (const epoch of this.#epochs.values()) entries.push(['n', epoch.record()])
+    entries.push(...this.attempts.entries())
     return entries
   }
 
@@ -97,6 +107,10 @@ export class SeenState {
         break
       case 'f':
         this.#epochs.delete(epochKey(entry[1]))
+        this.attempts.forget(entry[1])
+        break
+      case 'a':
+        this.attempts.set(entry[1], entry[2], entry[3])
         break
       case 'c':
         this.#closedBefore.set(entry[1], entry[2])
@@ -114,6 +128,7 @@ export class SeenState {
     const epoch = known ?? EpochMemory.first(key, seq, seq)
     if (!known) this.#epochs.set(epochKey(key), epoch)
     for (let i = 0; i < count; i++) epoch.use(seq + i, mark, hash, createdAtMs)
+    this.attempts.over(key, seq, count)
   }
 }
 

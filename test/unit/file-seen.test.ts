@@ -1,5 +1,14 @@
 import { fork } from 'node:child_process'
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -42,6 +51,67 @@ async function remembered(): Promise<Awaited<ReturnType<ReturnType<typeof create
   return memory
 }
 
+/** What the next process finds if this one dies now: the folder without the lock of a living process. */
+function crash(): string {
+  const copy = mkdtempSync(join(directory, 'life-'))
+  for (const file of readdirSync(directory, { withFileTypes: true }))
+    if (file.isFile() && file.name !== 'seen.lock')
+      copyFileSync(join(directory, file.name), join(copy, file.name))
+  return copy
+}
+
+describe('attempts', () => {
+  const attemptsOf = async (
+    folder: string,
+    seq: number,
+  ): Promise<[boolean | undefined, number | undefined]> => {
+    const store = createFileSeen({ directory: folder, lingerMs: 0 })
+    const { unclean } = await store.start()
+    const attempts = await store.attempt?.(key, seq)
+    await store.close()
+    return [unclean, attempts]
+  }
+
+  test('are counted over starts that follow no orderly end, and forgotten after one', async () => {
+    const store = createFileSeen({ directory, lingerMs: 0 })
+    expect((await store.start()).unclean).toBe(false)
+    expect(await store.attempt?.(key, 7)).toBe(1)
+    const second = crash()
+    expect(await attemptsOf(second, 7)).toEqual([true, 2])
+    expect(await attemptsOf(second, 7)).toEqual([false, 1])
+    expect(await attemptsOf(crash(), 8)).toEqual([true, 1])
+    await store.close()
+  })
+
+  test('survive a rewrite of the file, and end with the mark, with the epoch, or where nothing came of them', async () => {
+    const store = createFileSeen({ directory, lingerMs: 0, compactBytes: 10 })
+    await store.start()
+    for (const seq of [0, 1, 2]) await store.attempt?.(key, seq)
+    await store.attempt?.({ ...key, epoch: 'ff'.repeat(8) }, 3)
+    store.survived?.(key, 1)
+    store.forget({ ...key, epoch: 'ff'.repeat(8) })
+    await store.mark(mark(0, 'parked'))
+    expect(await attemptsOf(crash(), 0)).toEqual([true, 1])
+    expect(await attemptsOf(crash(), 1)).toEqual([true, 1])
+    expect(await attemptsOf(crash(), 2)).toEqual([true, 2])
+    const other = createFileSeen({ directory: crash() })
+    await other.start()
+    expect(await other.attempt?.({ ...key, epoch: 'ff'.repeat(8) }, 3)).toBe(1)
+    await other.close()
+    await store.close()
+  })
+
+  test('are not forgotten by a start that a living process refuses', async () => {
+    const store = createFileSeen({ directory })
+    await store.start()
+    const refused = createFileSeen({ directory })
+    await expect(refused.start()).rejects.toMatchObject({ code: 'configuration' })
+    await refused.close()
+    expect(await attemptsOf(crash(), 0)).toEqual([true, 1])
+    await store.close()
+  })
+})
+
 describe('a seen file', () => {
   test('remembers marks, notes, closed epochs and the highest time over a restart', async () => {
     const store = createFileSeen({ directory, lingerMs: 0 })
@@ -50,6 +120,7 @@ describe('a seen file', () => {
       closedBefore: new Map(),
       highestTimeMs: 0,
       lost: false,
+      unclean: false,
     })
     store.note(record(5, 5))
     store.time(77)
