@@ -4,6 +4,7 @@ import { type Ledger, nowMs, openLedger } from './ledger.js'
 import { type LaneCount, LoadParty, ledgerLogger } from './party.js'
 import { CONNECT_AT_BEGIN, type Group, type PartyPlan } from './plan.js'
 import type { Assignment, Order, Report } from './protocol.js'
+import { vitals } from './soak-vitals.js'
 
 const PROGRESS_MS = 200
 const MEMORY_MS = 500
@@ -108,5 +109,12 @@ export class Crew {
 
 function sampleMemory(ledger: Ledger, process_: string): void {
   const { rss, heapUsed } = process.memoryUsage()
-  ledger.write({ kind: 'memory', t: nowMs(), process: process_, rssBytes: rss, heapBytes: heapUsed })
+  ledger.write({
+    kind: 'memory',
+    t: nowMs(),
+    process: process_,
+    rssBytes: rss,
+    heapBytes: heapUsed,
+    ...vitals(),
+  })
 }

@@ -79,6 +79,10 @@ export interface MemorySample {
   readonly process: string
   readonly rssBytes: number
   readonly heapBytes: number
+  /** Open resources by kind: `Timeout`, `TCPSocketWrap`. */
+  readonly resources?: Readonly<Record<string, number>>
+  /** Of everything open that emits events. */
+  readonly listeners?: number
 }
 
 export type Entry = Sent | Resolved | Rejected | Handled | Placed | Told | Fatal | MemorySample

@@ -3,6 +3,7 @@ import type { Bus, Delivery, Logger } from '../src/bus.js'
 import { isSealbusError } from '../src/errors.js'
 import { type Ledger, nowMs } from './ledger.js'
 import { type Group, type LanePlan, SETTLE_GRACE_MS } from './plan.js'
+import { NumberSet } from './report-numbers.js'
 
 /** Events that say in which named place a message ended. */
 const PLACES: ReadonlySet<string> = new Set(['parked', 'expired', 'returned'])
@@ -38,7 +39,7 @@ export class LoadParty {
   readonly #bus: Bus
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #numbers = new Map<string, number>()
-  readonly #handled = new Set<string>()
+  readonly #handled = new Map<string, NumberSet>()
 
   constructor(setting: PartySetting, bus: Bus) {
     this.#setting = setting
@@ -106,9 +107,9 @@ export class LoadParty {
     }
     const { lane, n } = payload
     ledger.write({ kind: 'handled', t: nowMs(), lane, n, from: message.from?.address ?? '' })
-    const key = `${lane}:${n}`
-    if (!this.#handled.has(key)) countOf(counts, lane).handled++
-    this.#handled.add(key)
+    const numbers = this.#handled.get(lane) ?? new NumberSet()
+    this.#handled.set(lane, numbers)
+    if (numbers.add(n)) countOf(counts, lane).handled++
   }
 }
 
