@@ -4,7 +4,7 @@
  *
  * | trouble | the head alone goes out | on a channel that is | afterwards the lane |
  * | --- | --- | --- | --- |
- * | `nacked` (full inbox, or a channel trapped by a leaderless moment) | after 50–100 ms, doubling to 5 s | fresh | stays there |
+ * | `nacked` (full inbox, or a channel trapped by a leaderless moment) | after 50–100 ms, doubling to 1 s, after 10 s to 5 s | fresh | stays there |
  * | `stalled` (no word for 30 s, though the broker answers) | at once, then as above | fresh | stays there |
  * | `returned` (no inbox bound) | after 50–100 ms, doubling to 5 s | shared | flows |
  * | `refused` (its channel died of something published on it) | the same, one suspect after the other | isolated | flows |
@@ -38,6 +38,10 @@ export const FLOWING: LaneState = { kind: 'flowing' }
 
 const BACKOFF: Backoff = backoff({ firstMs: 100, maxMs: 5000, jitter: 'half' })
 const SLOW_BACKOFF: Backoff = backoff({ firstMs: 100, maxMs: 30_000, jitter: 'half' })
+
+/** A queue that is about to get a new leader is asked this often at least; one that is full stays so for longer. */
+const ELECTION_MS = 10_000
+const EAGER_MS = 1_000
 
 /** An inbox that is missing for so long rejects what waits for it. */
 export const UNROUTABLE_AFTER_MS = 30_000
@@ -74,8 +78,9 @@ export function stop(
 ): LaneState {
   const again = state.kind !== 'flowing' && state.trouble === trouble
   const pause = again ? state.backoff.next() : trouble === 'unauthorised' ? SLOW_BACKOFF : BACKOFF
-  const waitMs = trouble === 'stalled' && !again ? 0 : pause.delayMs(random)
   const sinceMs = again ? state.sinceMs : nowMs
+  const mostMs = trouble === 'nacked' && nowMs - sinceMs < ELECTION_MS ? EAGER_MS : Number.POSITIVE_INFINITY
+  const waitMs = trouble === 'stalled' && !again ? 0 : Math.min(mostMs * (0.5 + random() / 2), pause.delayMs(random))
   return {
     kind: 'stopped',
     trouble,

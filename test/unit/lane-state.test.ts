@@ -31,20 +31,23 @@ describe('a lane', () => {
     expect(wants(stop(FLOWING, trouble, 0, half))).toBe(kind)
   })
 
-  it('waits 50 to 100 ms at first, then twice as long each time, up to 5 s', () => {
-    expect(
-      pauseMs(
-        stop(FLOWING, 'nacked', 0, () => 0),
-        0,
-      ),
-    ).toBe(50)
+  /** The pauses of a lane that is nacked again and again, this far apart. */
+  const pauses = (everyMs: number, count: number): number[] => {
     let state = stop(FLOWING, 'nacked', 0, half)
-    const pauses = [pauseMs(state, 0)]
-    for (let i = 0; i < 7; i++) {
-      state = again(state, 0)
-      pauses.push(pauseMs(state, 0))
-    }
-    expect(pauses).toEqual([75, 150, 300, 600, 1200, 2400, 3750, 3750])
+    return Array.from({ length: count }, (_, i) => {
+      if (i > 0) state = again(state, i * everyMs)
+      return pauseMs(state, i * everyMs)
+    })
+  }
+
+  it('waits 50 to 100 ms at first, then twice as long each time, up to 1 s while a leader may be elected', () => {
+    const first = stop(FLOWING, 'nacked', 0, () => 0)
+    expect(pauseMs(first, 0)).toBe(50)
+    expect(pauses(1_000, 8)).toEqual([75, 150, 300, 600, 750, 750, 750, 750])
+  })
+
+  it('waits up to 5 s once it has been nacked for 10 s', () => {
+    expect(pauses(2_000, 8)).toEqual([75, 150, 300, 600, 750, 3750, 3750, 3750])
   })
 
   it('that gets another trouble starts its pauses anew', () => {
