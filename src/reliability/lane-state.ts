@@ -80,7 +80,8 @@ export function stop(
   const pause = again ? state.backoff.next() : trouble === 'unauthorised' ? SLOW_BACKOFF : BACKOFF
   const sinceMs = again ? state.sinceMs : nowMs
   const mostMs = trouble === 'nacked' && nowMs - sinceMs < ELECTION_MS ? EAGER_MS : Number.POSITIVE_INFINITY
-  const waitMs = trouble === 'stalled' && !again ? 0 : Math.min(mostMs * (0.5 + random() / 2), pause.delayMs(random))
+  const waitMs =
+    trouble === 'stalled' && !again ? 0 : Math.min(mostMs * (0.5 + random() / 2), pause.delayMs(random))
   return {
     kind: 'stopped',
     trouble,

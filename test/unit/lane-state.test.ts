@@ -47,7 +47,7 @@ describe('a lane', () => {
   })
 
   it('waits up to 5 s once it has been nacked for 10 s', () => {
-    expect(pauses(2_000, 8)).toEqual([75, 150, 300, 600, 750, 3750, 3750, 3750])
+    expect(pauses(2_000, 8)).toEqual([75, 150, 300, 600, 750, 2400, 3750, 3750])
   })
 
   it('that gets another trouble starts its pauses anew', () => {
