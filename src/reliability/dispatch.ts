@@ -11,6 +11,7 @@ import { describeGap, Gaps } from './gaps.js'
 import type { Gap, Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
 import { Predecessors } from './predecessors.js'
+import type { EpochKey, Known, Recalled } from './seen.js'
 import type { Settler } from './settle.js'
 import type { Arrival, Slot } from './slots.js'
 import { Triage } from './triage.js'
@@ -21,7 +22,7 @@ const MAX_AHEAD = 65_536
 
 export interface DispatchOptions<Tx>
   extends ControlOptions,
-    Omit<TurnsOptions<Tx>, 'predecessors' | 'settle'> {
+    Omit<TurnsOptions<Tx>, 'predecessors' | 'settle' | 'known'> {
   readonly epochs: Epochs
   readonly settler: Settler
 }
@@ -42,6 +43,7 @@ export class Dispatcher<Tx> {
       ...options,
       predecessors: this.#predecessors,
       settle: (lane, slot, verdict, remembered) => this.#settle(lane, slot, verdict, remembered),
+      known: (lane, slot, known) => this.#known(lane, slot, known),
     })
     this.#triage = new Triage({
       ...options,
@@ -118,6 +120,21 @@ export class Dispatcher<Tx> {
     if (drop) this.turns.abort('another worker may take over')
   }
 
+  /** Others have written of this epoch. */
+  learn(key: EpochKey, recalled: Recalled, createdAtMs: number): void {
+    const lane = this.#options.epochs.learn(key, recalled, createdAtMs)
+    if (!lane) return
+    this.#skipped(lane, lane.advance(), 'floor', false)
+    this.gaps.watch(lane, this.#options.activeMs())
+    this.turns.offer(lane)
+  }
+
+  /** The claim on a message whose handler runs has ended. */
+  overtaken(key: EpochKey, seq: number): void {
+    const slot = this.#options.epochs.find(key, key.epoch)?.slots.get(seq)
+    if (slot) this.turns.withdraw(slot)
+  }
+
   stop(): void {
     this.#stopping = true
     this.turns.stop()
@@ -141,6 +158,20 @@ export class Dispatcher<Tx> {
     this.gaps.watch(lane, this.#options.activeMs())
     this.turns.offer(lane)
     for (const waiting of this.#predecessors.waiting) this.turns.offer(waiting)
+  }
+
+  /** Another worker has used the number up: as if its message had come here before. */
+  #known(lane: Lane, slot: Slot, { mark, hash }: Known): void {
+    if (mark === 'skipped') {
+      void this.#settle(lane, slot, 'late')
+      return
+    }
+    const { createdAtMs } = slot.message
+    lane.memory.use(slot.seq, hash === '' ? 'rejected' : mark, hash, createdAtMs)
+    const isConflict = hash !== '' && hash !== slot.envelope.hash
+    void this.#settle(lane, slot, isConflict ? 'conflict' : 'duplicate', true)
+    if (hash !== slot.envelope.hash || (mark !== 'parked' && mark !== 'handled')) return
+    this.#options.settler.receipt(slot, mark)
   }
 
   #skipped(lane: Lane, gaps: readonly Gap[], reason: string, note: boolean): void {

@@ -6,7 +6,7 @@
 import { type LaneNumbers, partyKey, SKEW_MS } from '../wire.js'
 import { EpochMemory } from './epoch.js'
 import { Lane } from './lane.js'
-import type { EpochKey, SeenMemory, SeenStore } from './seen.js'
+import type { EpochKey, Recalled, SeenMemory, SeenStore } from './seen.js'
 
 /** Epochs that are remembered of one sender. */
 export const MAX_EPOCHS = 64
@@ -43,6 +43,19 @@ export class Epochs {
     const lane = new Lane(EpochMemory.first({ domain, address, epoch }, numbers.open, numbers.floor))
     lanes.set(epoch, lane)
     this.#store.note(lane.memory.record())
+    return lane
+  }
+
+  /** Adds what other workers have written of an epoch and its sender. @param createdAtMs - of the envelope that made us ask */
+  learn(key: EpochKey, { record, closedBefore }: Recalled, createdAtMs: number): Lane | undefined {
+    const sender = partyKey(key)
+    if (closedBefore !== undefined)
+      this.#closedBefore.set(sender, Math.max(closedBefore, this.#closedBefore.get(sender) ?? 0))
+    const lanes = this.#ofSender(key)
+    const lane = lanes.get(key.epoch)
+    if (!record || (!lane && lanes.size >= MAX_EPOCHS && !this.#closeOldest(lanes))) return lane
+    if (lane) lane.learn(record)
+    else lanes.set(key.epoch, new Lane(new EpochMemory({ ...record, lastCreatedAtMs: createdAtMs })))
     return lane
   }
 

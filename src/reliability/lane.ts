@@ -7,6 +7,8 @@
  */
 import type { Predecessor } from '../wire.js'
 import type { EpochMemory } from './epoch.js'
+import { mergeRecords } from './epoch-merge.js'
+import type { EpochRecord } from './seen.js'
 import type { Arrival, Slot } from './slots.js'
 
 /** Numbers that were given up: up to (not including) `to`. */
@@ -161,10 +163,30 @@ export class Lane {
   /** Forgets what waits for its turn: another worker may have it. */
   dropHeld(): void {
     for (const slot of [...this.slots.values()]) if (slot.state === 'held') this.remove(slot)
+    this.#rearrange()
+  }
+
+  /** Forgets one message that was handed out and has no outcome: another worker may have it. */
+  withdraw(slot: Slot): void {
+    this.remove(slot)
+    this.#rearrange()
+  }
+
+  /** Adds what others have written of the epoch; what is held finds its place anew. */
+  learn(record: EpochRecord): void {
+    this.memory.become(mergeRecords(this.memory.record(), record))
+    this.begun ||= this.memory.next > this.memory.start
+    this.#rearrange()
+  }
+
+  #rearrange(): void {
     this.#lower.length = 0
     this.#cursor = this.memory.next
     this.#reach = this.memory.next
-    for (const slot of this.slots.values()) this.#unhold(slot)
+    for (const slot of this.slots.values()) {
+      this.#unhold(slot)
+      this.add(slot)
+    }
     this.#pass()
   }
 

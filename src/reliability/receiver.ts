@@ -6,14 +6,16 @@ import type { ConsumeOptions, Handler } from '../bus.js'
 import type { NotOpened, Opened } from '../crypto/sealing.js'
 import { SealbusError } from '../errors.js'
 import type { TransportConsumer, TransportDelivery } from '../transport/transport.js'
-import { DEFAULT_LIFETIME_S } from '../wire.js'
+import { DEFAULT_LIFETIME_S, partyKey } from '../wire.js'
 import { AuthenticatedTime } from './authenticated-time.js'
 import { checkConsumeOptions, checkPrefetch } from './consume-options.js'
 import { Credit } from './credit.js'
 import { Dispatcher } from './dispatch.js'
 import { Epochs } from './epochs.js'
 import { Intake } from './intake.js'
+import { Recaller } from './recaller.js'
 import type { Receiver, ReceiverOptions, ReceiverState } from './receiving.js'
+import type { SeenHooks } from './seen.js'
 import { Settler } from './settle.js'
 import type { Arrival } from './slots.js'
 
@@ -42,6 +44,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   readonly #credit: Credit<Tx>
   #dispatcher: Dispatcher<Tx> | undefined
   #epochs: Epochs | undefined
+  #recaller: Recaller | undefined
   #consumer: TransportConsumer | undefined
   #timer: NodeJS.Timeout | undefined
   #starting: Promise<void> | undefined
@@ -94,7 +97,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
 
   async #start(): Promise<void> {
     const { seen, reply, onReceipt, onCard, policy, self, requests, stillTrusted } = this.#options
-    const memory = await seen.start()
+    const memory = await seen.start(this.#storeHooks())
     if (this.#ending.signal.aborted) return
     if (memory.lost) this.#emit('seen-lost', { alarm: true })
     this.#time.restore(memory.highestTimeMs)
@@ -106,6 +109,10 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       emit: (event, detail) => this.#emit(event, detail),
       nowMs: () => this.#time.nowMs(),
       activeMs: () => this.#activeMs,
+    })
+    this.#recaller = new Recaller({
+      ...{ seen, activeMs: () => this.#activeMs },
+      learn: (key, recalled, createdAtMs) => this.#dispatcher?.learn(key, recalled, createdAtMs),
     })
     this.state = 'running'
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
@@ -144,7 +151,9 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   #accept(opened: Opened, arrival: Arrival): void {
     if (this.state !== 'running' && this.state !== 'paused') return
     this.#time.witness(opened.createdAtMs)
-    this.#dispatcher?.accept(opened, arrival)
+    this.#recaller?.before(opened, () => {
+      if (arrival.generation === this.#generation) this.#dispatcher?.accept(opened, arrival)
+    })
   }
 
   #acknowledge(arrival: Arrival): void {
@@ -158,6 +167,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     this.#generation += 1
     this.#credit.lost()
     this.#intake.lost()
+    this.#recaller?.forget()
     const { kind } = this.#options.seen
     this.#dispatcher?.lost(kind === 'shared' || kind === 'transactional') // those modes are for several workers
   }
@@ -174,8 +184,29 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     this.#dispatcher?.tick()
     if (this.state !== 'running' && this.state !== 'paused') return
     this.#intake.tick()
-    if (this.#dispatcher) this.#credit.unblock(this.#dispatcher, this.#consumer)
-    if (this.#activeMs % SWEEP_MS === 0) this.#epochs?.sweep(this.#time.nowMs())
+    if (!this.#dispatcher || !this.#recaller) return
+    this.#recaller.tick(this.#dispatcher.gaps.lanes)
+    if (!this.#recaller.isWaiting) this.#credit.unblock(this.#dispatcher, this.#consumer)
+    if (this.#activeMs % SWEEP_MS !== 0) return
+    this.#epochs?.sweep(this.#time.nowMs())
+    this.#recaller.forget()
+  }
+
+  /** What a store that others write to may tell. */
+  #storeHooks(): SeenHooks {
+    return {
+      lifetimeMs: this.#lifetimeMs,
+      lost: () => {
+        this.#emit('seen-lost', { alarm: true })
+        for (const lane of this.#epochs?.lanes() ?? []) this.#options.seen.note(lane.memory.record())
+      },
+      waiting: reason => this.#emit('store-waiting', { reason: reason.message, alarm: true }),
+      resumed: () => this.#emit('store-resumed', { alarm: false }),
+      overtaken: (key, seq) => {
+        this.#emit('overtaken', { from: partyKey(key), epoch: key.epoch, seq, alarm: true })
+        this.#dispatcher?.overtaken(key, seq)
+      },
+    }
   }
 
   async #stop(timeoutMs: number, graceMs: number): Promise<number> {

@@ -80,7 +80,7 @@ if not has or has[2] == 'skipped' then
   redis.call('HDEL', epoch, 's' .. text(seq))
   if ARGV[3] == 'skipped' then redis.call('HSET', epoch, 's' .. text(seq), 1) end
   if ARGV[3] == 'parked' then list('p', 'q', 'parkeds', 1024, seq, 1) end
-  if ARGV[3] ~= 'rejected' and ARGV[3] ~= 'skipped' then list('h', 'r', 'hashes', 64, seq, ARGV[4]) end
+  if ARGV[3] == 'handled' or ARGV[3] == 'parked' then list('h', 'r', 'hashes', 64, seq, ARGV[4]) end
   place(seq)
 end
 redis.call('PEXPIRE', epoch, ARGV[6])

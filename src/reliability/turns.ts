@@ -10,7 +10,7 @@ import type { Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
 import type { Predecessors } from './predecessors.js'
 import { type Job, Runner } from './runner.js'
-import type { SeenStore } from './seen.js'
+import type { Known, SeenStore } from './seen.js'
 import { deliveryOf, describe, markOf, type Slot } from './slots.js'
 
 export interface TurnsOptions<Tx> extends JudgeOptions {
@@ -21,6 +21,8 @@ export interface TurnsOptions<Tx> extends JudgeOptions {
   readonly stillTrusted?: (from: Sender) => boolean
   /** Carries a verdict out. @param remembered - its mark was written already */
   readonly settle: (lane: Lane, slot: Slot, verdict: Verdict, remembered?: boolean) => Promise<void>
+  /** Another worker has used the number up. */
+  readonly known: (lane: Lane, slot: Slot, known: Known) => void
   readonly emit: (event: string, detail: object) => void
   readonly nowMs: () => number
   readonly activeMs: () => number
@@ -29,6 +31,7 @@ export interface TurnsOptions<Tx> extends JudgeOptions {
 export class Turns<Tx> {
   readonly #options: TurnsOptions<Tx>
   readonly #ready: Set<Lane> = new Set()
+  readonly #jobs: Map<Slot, Job<Tx>> = new Map()
   #runner: Runner<Tx> | undefined
   #concurrency = 0
   #running = 0
@@ -86,6 +89,16 @@ export class Turns<Tx> {
     this.#runner?.abort(new SealbusError('closed', `handler: ${reason}; the message comes again`))
   }
 
+  /** Fires the signal of one handler: another worker may have its message. */
+  withdraw(slot: Slot): void {
+    const reason = new SealbusError(
+      'closed',
+      'handler: another worker has taken over; the message comes again',
+    )
+    const job = this.#jobs.get(slot)
+    if (job) this.#runner?.abort(reason, job)
+  }
+
   #startReady(runner: Runner<Tx>): void {
     while (this.#running < this.#concurrency) {
       const [next] = this.#ready
@@ -123,27 +136,37 @@ export class Turns<Tx> {
   }
 
   async #work(lane: Lane, slot: Slot, runner: Runner<Tx>): Promise<void> {
-    const { seen, settle, emit } = this.#options
+    const { seen, settle, known, emit } = this.#options
     const inTransaction = seen.kind === 'transactional'
-    const known = await seen.check(lane.memory.key, slot.seq)
-    const result = known ? undefined : await runner.run(this.#job(lane, slot, inTransaction))
+    const job = this.#job(lane, slot, inTransaction)
+    this.#jobs.set(slot, job)
+    const result = await runner.run(job)
+    this.#jobs.delete(slot)
     this.#running -= 1
-    if (!result) {
-      void settle(lane, slot, 'control', true) // another worker has handled it, and remembered it
-    } else if (result.state === 'handled') {
+    if (result.state === 'seen') known(lane, slot, result.known)
+    else if (result.state === 'handled') {
       void settle(lane, slot, 'handled', inTransaction) // n.b. not awaited: the next may run while this is fsynced
     } else if (result.state === 'failed') {
       emit('handler-failed', { ...describe(slot), error: result.error.name, alarm: true })
       this.#offerNext()
       await settle(lane, slot, 'failed')
-    } else lane.giveBack(slot)
+    } else this.#giveBack(lane, slot)
     lane.busy = false
     this.offer(lane)
+  }
+
+  /** n.b. what the broker will deliver again, maybe to another worker, is not kept. */
+  #giveBack(lane: Lane, slot: Slot): void {
+    const { seen } = this.#options
+    seen.release?.(lane.memory.key, slot.seq)
+    if (slot.arrivals.length === 0 && !this.#stopping) lane.withdraw(slot)
+    else lane.giveBack(slot)
   }
 
   #job(lane: Lane, slot: Slot, inTransaction: boolean): Job<Tx> {
     const { emit, seen, reply } = this.#options
     return {
+      check: () => seen.check(lane.memory.key, slot.seq),
       deliver: () => deliveryOf(slot, reply),
       markIn: inTransaction ? tx => seen.mark(markOf(slot, 'handled'), tx) : undefined,
       hung: () => {
