@@ -2,7 +2,7 @@
  * The composition root: the one file that knows all layers. An identity folder and brokers become a secured {@link Bus}.
  */
 import { resolve } from 'node:path'
-import { rootCertificates } from 'node:tls'
+import { type BrokerOptions, rabbitOptions } from './broker-options.js'
 import type { Bus, Logger, Sender } from './bus.js'
 import { startBus } from './bus-core.js'
 import { fromHex } from './bytes.js'
@@ -16,8 +16,8 @@ import { asError, SealbusError } from './errors.js'
 import { type Emit, Events } from './events.js'
 import { isOlderList } from './folder-reader.js'
 import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
+import { type OutboxOptions, outboxChoice } from './outbox-choice.js'
 import { createFileSeen } from './reliability/file-seen.js'
-import { createMemoryOutbox } from './reliability/memory-outbox.js'
 import { createMemorySeen } from './reliability/memory-seen.js'
 import type { SeenStore } from './reliability/seen.js'
 import { keepCard, keptRevocationList, learntCards, makeStateFolder } from './state-folder.js'
@@ -26,7 +26,7 @@ import type { Transport } from './transport/transport.js'
 import { Upkeep } from './upkeep.js'
 
 /** What both ways to a secured bus have in common. Whatever is absent comes from the folder's config.json. */
-export interface SecureOptions {
+export interface SecureOptions extends OutboxOptions {
   /** Folder of the identity, as `sealbus pki` writes it: keys, certificate, cards, trust, policy, config. */
   readonly identity: string
   /** Folder of the state; made when it is not there. Default: the config's. */
@@ -41,18 +41,13 @@ export interface SecureOptions {
   readonly reloadMs?: number
 }
 
-export interface ConnectOptions extends SecureOptions {
-  /** `amqps://host:port` of every node, or a function asked before each attempt. Default: the config's. */
-  readonly brokers?: readonly string[] | (() => Promise<readonly string[]>)
+export interface ConnectOptions extends SecureOptions, BrokerOptions {
   /** Instead of RabbitMQ: another transport, such as `memoryTransport`. */
   readonly transport?: Transport
-  /** For DNS, TCP, TLS and AMQP handshake together, 100..120 000 ms. Default 5 000. */
-  readonly connectTimeoutMs?: number
-  /** 1..3 600 s. Default 10. */
-  readonly heartbeatSeconds?: number
-  /** One connection for publishing and consuming, for small devices: an alarm then stops consuming too. Default false. */
-  readonly oneConnection?: boolean
-  /** For the first usable connection, ms; `Infinity` waits for ever. Default 30 000; 5 000 while we are refused. */
+  /**
+   * For the first usable connection, ms; `Infinity` waits for ever. Default 30 000; 5 000 while we are refused. With
+   * `outbox: 'file'`: `connect` resolves after it all the same, since messages can be stored; default 5 000, and 0 does not wait.
+   */
   readonly startTimeoutMs?: number
   /** Gives up connecting. */
   readonly signal?: AbortSignal
@@ -61,14 +56,17 @@ export interface ConnectOptions extends SecureOptions {
 const RELOAD_MS = 30_000
 
 /**
- * Connects to the brokers; resolves with the first usable connection, and mends every later loss by itself.
+ * Connects to the brokers; resolves with the first usable connection, and mends every later loss by itself. With
+ * `outbox: 'file'` no broker is needed for it: see `startTimeoutMs`.
  * @throws SealbusError `identity`, `configuration`, `corrupt-store`, `store-failed`; `unauthorised`, `timeout` with the
  * reason of the last attempt; whatever aborted the signal
  */
 export async function connect(options: ConnectOptions): Promise<Bus> {
   const { signal, startTimeoutMs } = options
   const start = { ...(signal && { signal }), ...(startTimeoutMs !== undefined && { startTimeoutMs }) }
-  return connectOver(options, folder => options.transport ?? overRabbit(options, folder), start)
+  const overRabbit = async (folder: LoadedFolder): Promise<Transport> =>
+    rabbitTransport(await rabbitOptions(folder, options))
+  return connectOver(options, folder => options.transport ?? overRabbit(folder), start)
 }
 
 /** A secured bus over the transport that `makeTransport` makes once the folder has been read. */
@@ -86,6 +84,7 @@ export async function connectOver(
   const folder = await loadIdentityFolder(options.identity, { now: () => clock.now(), onWarning })
   const state = options.state === undefined ? folder.statePath : resolve(options.state)
   const seen = seenStore(options, folder, state)
+  const outbox = outboxChoice(options, { ...folder.config, name: `${folder.dir}/config.json` }, state, clock)
   if (state !== undefined) {
     await makeStateFolder(state)
     await recallRevocations(folder, state, clock, events.emit)
@@ -106,7 +105,7 @@ export async function connectOver(
         seen,
         policy: folder.policy,
         stillTrusted: (from: Sender) => stillTrusted(folder, clock, from),
-        outbox: createMemoryOutbox(),
+        outbox,
       },
       lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
       onCard: (bytes, from) => tellCard(events.emit, folder.directory.offer(bytes, clock.now()), from),
@@ -118,25 +117,6 @@ export async function connectOver(
   )
   upkeep.start(bus, reloadMs)
   return bus
-}
-
-async function overRabbit(options: ConnectOptions, folder: LoadedFolder): Promise<Transport> {
-  const { config } = folder
-  const password = await folder.password()
-  const { connectTimeoutMs, heartbeatSeconds, oneConnection } = options
-  return rabbitTransport({
-    brokers: options.brokers ?? config.brokers,
-    address: config.address,
-    vhost: config.vhost,
-    exchange: config.exchange,
-    tls: async () => ({ ca: rootCertificates.join('\n'), ...(await folder.tls()) }),
-    ...(config.user !== undefined &&
-      password !== undefined && { credentials: { user: config.user, password } }),
-    inbox: config.inbox,
-    ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
-    ...(heartbeatSeconds !== undefined && { heartbeatSeconds }),
-    ...(oneConnection !== undefined && { oneConnection }),
-  })
 }
 
 function sealing(

@@ -2,8 +2,8 @@
 
 /** The ceiling of the first delay. */
 const FIRST_MS = 50
-/** The ceiling doubles up to this. */
-const LAST_MS = 5_000
+/** The ceiling doubles up to this, where nothing else is asked for. */
+export const LAST_MS = 5_000
 /** A refusal (certificate, user, permission) is asked again this slowly: half of it is fixed, half jitter. */
 const REFUSED_FIRST_MS = 1_000
 
@@ -14,23 +14,26 @@ export const WORKED_MS = 1_000
 export class Backoff {
   #ceilingMs = FIRST_MS
   #refusedMs = REFUSED_FIRST_MS
-  #random: () => number
+  readonly #random: () => number
+  readonly #lastMs: number
 
-  constructor(random: () => number = Math.random) {
+  /** @param lastMs - what the ceiling doubles up to; thousands of clients of one cluster want more than 5 s */
+  constructor(random: () => number = Math.random, lastMs: number = LAST_MS) {
     this.#random = random
+    this.#lastMs = lastMs
   }
 
-  /** After a failed attempt: 0 to the ceiling, which doubles from 50 ms to 5 s. */
+  /** After a failed attempt: 0 to the ceiling, which doubles from 50 ms to the last. */
   failed(): number {
     const delay = this.#random() * this.#ceilingMs
-    this.#ceilingMs = Math.min(this.#ceilingMs * 2, LAST_MS)
+    this.#ceilingMs = Math.min(this.#ceilingMs * 2, this.#lastMs)
     return delay
   }
 
-  /** After a refusal: half of the ceiling to all of it, which doubles from 1 s to 5 s. */
+  /** After a refusal: half of the ceiling to all of it, which doubles from 1 s to the last. */
   refused(): number {
     const delay = this.#refusedMs * (0.5 + this.#random() / 2)
-    this.#refusedMs = Math.min(this.#refusedMs * 2, LAST_MS)
+    this.#refusedMs = Math.min(this.#refusedMs * 2, this.#lastMs)
     return delay
   }
 

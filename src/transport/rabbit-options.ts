@@ -2,6 +2,7 @@
 import type { Logger } from '../bus.js'
 import { SealbusError } from '../errors.js'
 import type { TlsMaterial } from './amqp.js'
+import { LAST_MS } from './backoff.js'
 import { type BrokerList, parseBroker } from './endpoints.js'
 import type { InboxKind } from './topology.js'
 
@@ -25,6 +26,8 @@ export interface RabbitOptions {
   }
   /** For DNS, TCP, TLS and AMQP handshake together, 100..120 000 ms. Default 5 000. */
   readonly connectTimeoutMs?: number
+  /** The longest pause between two attempts to connect, ms, 1 000..600 000; each is random from 0 on. Default 5 000. */
+  readonly reconnectMaxMs?: number
   /** 1..3 600 s. Default 10. */
   readonly heartbeatSeconds?: number
   /** Publish and consume on one connection: an alarm then stops consuming too. Default false. */
@@ -42,6 +45,7 @@ const DEFAULTS = {
   vhost: 'sealbus',
   exchange: 'sealbus',
   connectTimeoutMs: 5_000,
+  reconnectMaxMs: LAST_MS,
   heartbeatSeconds: 10,
   oneConnection: false,
   allowPlaintext: false,
@@ -60,6 +64,7 @@ export function settings(options: RabbitOptions): RabbitSettings {
   word('vhost', all.vhost, /^[^\0]{1,200}$/)
   word('inbox.kind', all.inbox.kind, /^(?:quorum|classic|transient)$/)
   range('connectTimeoutMs', all.connectTimeoutMs, 100, 120_000)
+  range('reconnectMaxMs', all.reconnectMaxMs, 1_000, 600_000)
   range('heartbeatSeconds', all.heartbeatSeconds, 1, 3_600)
   if (typeof all.brokers !== 'function') checkBrokers(all.brokers, all)
   return all

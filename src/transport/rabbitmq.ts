@@ -144,9 +144,9 @@ class RabbitTransport implements Transport {
   }
 
   #lasting(endpoints: Endpoints, purpose: 'publishing' | 'consuming'): LastingLink {
-    return new LastingLink(dialler(this.#options, endpoints, purpose), state =>
-      this.#linkChanged(purpose, state),
-    )
+    const changed = (state: LinkState): void => this.#linkChanged(purpose, state)
+    const backoff = new Backoff(Math.random, this.#options.reconnectMaxMs)
+    return new LastingLink(dialler(this.#options, endpoints, purpose), changed, backoff)
   }
 
   #linkChanged(purpose: string, state: LinkState): void {
@@ -222,12 +222,20 @@ function linkEvent(connection: string, state: LinkState): TransportEvent | undef
     case 'open':
       return { name: 'connected', detail: { connection, where: state.link.where } }
     case 'waiting':
-      return { name: 'disconnected', detail: { connection, reason: state.lastFailure.message } }
+      return { name: 'disconnected', detail: { connection, ...failureOf(state) } }
     case 'refused':
-      return { name: 'unauthorised', detail: { connection, reason: state.lastFailure.message } }
+      return { name: 'unauthorised', detail: { connection, ...failureOf(state) } }
     case 'idle':
     case 'connecting':
     case 'closed':
       return undefined
   }
+}
+
+/** Why, and when the next attempt comes. */
+function failureOf({ lastFailure, delayMs }: Extract<LinkState, { delayMs: number }>): {
+  reason: string
+  againInMs: number
+} {
+  return { reason: lastFailure.message, againInMs: Math.round(delayMs) }
 }

@@ -6,14 +6,22 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { asError } from '../errors.js'
 
-/** Runs `open`, which makes one socket synchronously, and gives both. Nothing else runs in between. */
+/**
+ * Runs `open`, which makes one socket synchronously, and gives both. Nothing else runs in between.
+ * @throws what making the socket threw, such as TLS files that are no PEM
+ */
 export function captureSocket<T>(open: () => T): { result: T; socket: net.Socket } {
   const made: net.Socket[] = []
-  const restore = [watch(net, made), watch(tls, made)]
+  const failed: Error[] = []
+  const restore = [watch(net, made, failed), watch(tls, made, failed)]
   try {
     const result = open()
     const socket = made[0]
-    if (socket === undefined) throw new TypeError('captureSocket: expected a socket to be made, got none')
+    if (socket === undefined) {
+      // n.b. amqplib's promise rejects with the same; unheard, that would end the process
+      void Promise.resolve(result).catch(() => undefined)
+      throw failed[0] ?? new TypeError('captureSocket: expected a socket to be made, got none')
+    }
     guard(socket)
     return { result, socket }
   } finally {
@@ -21,13 +29,18 @@ export function captureSocket<T>(open: () => T): { result: T; socket: net.Socket
   }
 }
 
-/** Notes what `module.connect` returns, until undone. */
-function watch(module: typeof net | typeof tls, made: net.Socket[]): () => void {
+/** Notes what `module.connect` returns or throws, until undone. */
+function watch(module: typeof net | typeof tls, made: net.Socket[], failed: Error[]): () => void {
   const original = module.connect as (...args: unknown[]) => net.Socket
   Reflect.set(module, 'connect', (...args: unknown[]) => {
-    const socket = original(...args)
-    made.push(socket)
-    return socket
+    try {
+      const socket = original(...args)
+      made.push(socket)
+      return socket
+    } catch (thrown) {
+      failed.push(asError(thrown))
+      throw thrown
+    }
   })
   return () => void Reflect.set(module, 'connect', original)
 }

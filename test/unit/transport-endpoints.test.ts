@@ -80,6 +80,9 @@ describe('the pause before the next attempt', () => {
     expect([backoff.lost(1_000), backoff.lost(1_000), backoff.failed()]).toEqual([50, 50, 50])
     expect([backoff.lost(999), backoff.lost(0), backoff.lost(1_000)]).toEqual([100, 200, 50])
     expect(new Backoff(() => 0).failed()).toBe(0)
+    const patient = new Backoff(() => 1, 60_000)
+    expect(Array.from({ length: 13 }, () => patient.failed()).slice(-3)).toEqual([51_200, 60_000, 60_000])
+    expect(Array.from({ length: 8 }, () => patient.refused()).at(-1)).toBe(60_000)
   })
 
   test('a refusal is asked again slowly: half fixed, half jitter, 1 s to 5 s', () => {

@@ -479,7 +479,13 @@ describe('options are checked at construction', () => {
     )
   })
 
-  test.each([{ connectTimeoutMs: 99 }, { connectTimeoutMs: 1.5 }, { heartbeatSeconds: 0 }])('%o', wrong => {
+  test.each([
+    { connectTimeoutMs: 99 },
+    { connectTimeoutMs: 1.5 },
+    { heartbeatSeconds: 0 },
+    { reconnectMaxMs: 999 },
+    { reconnectMaxMs: 600_001 },
+  ])('%o', wrong => {
     expect(() => rabbitTransport({ ...good, ...wrong })).toThrow(RangeError)
   })
 
