@@ -1,6 +1,8 @@
 /**
  * What sealing costs, beside libsodium's sealed box with a detached signature, in the same run:
- * `npm run bench -- sealing [--json FILE] [--rounds N]`. Rounds alternate (A B A B …); figures are medians of rounds.
+ * `npm run bench -- sealing [--json FILE] [--rounds N]`. A round takes some milliseconds: each contestant once, the order
+ * rotating, so that whatever else the machine does meets all alike. Times are medians of rounds, "times faster" is the median
+ * of the rounds' own ratios.
  */
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -13,8 +15,8 @@ import { createPair, type Pair } from './sealing-pair.js'
 
 const PAYLOAD_BYTES = 200
 const BATCH = 64
-/** Of all contestants alike: after some 3 000 calls JavaScript and WebAssembly are both compiled for good. */
-const WARM_UP_ROUNDS = 30
+/** Of all contestants alike: after that JavaScript and WebAssembly are both compiled for good. */
+const WARM_UP_ROUNDS = 500
 
 export interface Cost {
   readonly seal: number
@@ -43,7 +45,7 @@ interface Contestant {
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
     args: argv,
-    options: { json: { type: 'string' }, rounds: { type: 'string', default: '31' } },
+    options: { json: { type: 'string' }, rounds: { type: 'string', default: '1000' } },
   })
   const rounds = Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < 1)
@@ -63,16 +65,17 @@ function measure(pair: Pair, rounds: number): SealingReport {
     single: pair.seal(one).length - PAYLOAD_BYTES,
     perMessageInBatch64: round((pair.seal(batch).length - BATCH * PAYLOAD_BYTES) / BATCH),
   }
-  const contestants = [enveloped(pair, one, 100), enveloped(pair, batch, 4), sealedBox(100)]
-  const [single, perMessageInBatch64, sealedBoxAndSignature] = race(contestants, rounds)
-  if (!single || !perMessageInBatch64 || !sealedBoxAndSignature)
-    throw new Error('bench: three contestants expected')
-  const times = (cost: Cost): number =>
-    round((sealedBoxAndSignature.seal + sealedBoxAndSignature.open) / (cost.seal + cost.open))
+  const contestants = [enveloped(pair, one, 4), enveloped(pair, batch, 1), sealedBox(1)]
+  const [single, share, box] = race(contestants, rounds)
+  if (!single || !share || !box) throw new Error('bench: three contestants expected')
   return {
     overheadBytes,
-    microseconds: { single, perMessageInBatch64, sealedBoxAndSignature },
-    timesFaster: { single: times(single), perMessageInBatch64: times(perMessageInBatch64) },
+    microseconds: {
+      single: costOf(single),
+      perMessageInBatch64: costOf(share),
+      sealedBoxAndSignature: costOf(box),
+    },
+    timesFaster: { single: timesFaster(single, box), perMessageInBatch64: timesFaster(share, box) },
   }
 }
 
@@ -132,20 +135,38 @@ function repeat<T>(times: number, work: () => T): T {
   return result
 }
 
-/** Microseconds of one unit, by contestant. */
-function race(contestants: readonly Contestant[], rounds: number): Cost[] {
-  const times = contestants.map(() => ({ seal: [] as number[], open: [] as number[] }))
-  for (let i = 0; i < WARM_UP_ROUNDS + rounds; i++) {
-    contestants.forEach((contestant, index) => {
-      const sealed = contestant.seal()
-      const seal = timed(contestant.seal, contestant.count)
-      const open = timed(() => contestant.open(sealed), contestant.count)
-      if (i < WARM_UP_ROUNDS) return
-      times[index]?.seal.push(seal)
-      times[index]?.open.push(open)
-    })
+/** Microseconds of one unit in each round, by contestant. */
+function race(contestants: readonly Contestant[], rounds: number): Cost[][] {
+  const costs = contestants.map((): Cost[] => [])
+  for (let round = 0; round < WARM_UP_ROUNDS + rounds; round++) {
+    for (let turn = 0; turn < contestants.length; turn++) {
+      const index = (round + turn) % contestants.length
+      const contestant = contestants[index]
+      if (contestant !== undefined) costs[index]?.push(costOnce(contestant))
+    }
   }
-  return times.map(({ seal, open }) => ({ seal: round(median(seal)), open: round(median(open)) }))
+  return costs.map(each => each.slice(WARM_UP_ROUNDS))
+}
+
+function costOnce({ count, seal, open }: Contestant): Cost {
+  let sealed: Uint8Array = new Uint8Array()
+  const sealing = timed(() => {
+    sealed = seal()
+  }, count)
+  return { seal: sealing, open: timed(() => open(sealed), count) }
+}
+
+function costOf(rounds: readonly Cost[]): Cost {
+  return {
+    seal: round(median(rounds.map(({ seal }) => seal))),
+    open: round(median(rounds.map(({ open }) => open))),
+  }
+}
+
+/** n.b. the ratio within each round, whose parts met the same machine. */
+function timesFaster(rounds: readonly Cost[], than: readonly Cost[]): number {
+  const total = (cost: Cost | undefined): number => (cost ? cost.seal + cost.open : Number.NaN)
+  return round(median(rounds.map((cost, index) => total(than[index]) / total(cost))))
 }
 
 function timed(work: () => unknown, count: number): number {

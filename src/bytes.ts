@@ -27,8 +27,17 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text)
 }
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+/** Up to here a loop over a table is faster than a call into C++: ids have 8 or 16 bytes. */
+const SHORT_HEX = 16
+
 /** Lower-case hexadecimal, two digits a byte. */
 export function toHex(bytes: Uint8Array): string {
+  if (bytes.length <= SHORT_HEX) {
+    let hex = ''
+    for (const byte of bytes) hex += HEX[byte] ?? ''
+    return hex
+  }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }
 

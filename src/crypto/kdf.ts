@@ -38,6 +38,7 @@ export function hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array {
 export function hkdfExpand(prk: MacKey, info: Uint8Array, length: number): Uint8Array {
   if (length < 1 || length > 255 * HASH_BYTES)
     throw new RangeError(`hkdfExpand: length must be 1..8160, got ${length}`)
+  if (prk instanceof HmacKey) return prk.expand(info, length)
   const okm = new Uint8Array(length)
   let block: Uint8Array = EMPTY
   for (let i = 1, at = 0; at < length; i++, at += HASH_BYTES) {

@@ -19,10 +19,11 @@ export function createRandomStock(draw: RandomSource = randomBytes): RandomSourc
   return size => {
     if (size > MAX_FROM_STOCK) return draw(size)
     if (stock.length - at < size) {
-      stock = draw(STOCK_BYTES)
+      const { buffer, byteOffset, length } = draw(STOCK_BYTES)
+      stock = new Uint8Array(buffer, byteOffset, length) // n.b. no Buffer, whose slice is no copy
       at = 0
     }
-    const bytes = new Uint8Array(stock.subarray(at, at + size)) // n.b. a copy: a Buffer's slice would be none
+    const bytes = stock.slice(at, at + size)
     stock.fill(0, at, at + size)
     at += size
     return bytes

@@ -78,9 +78,10 @@ class PathTrust implements KeptTrust {
   }
 
   find(certId: Uint8Array, nowMs: number): readonly Certificate[] {
-    return this.#find(certId)
-      .map(({ certificate }) => certificate)
-      .filter(certificate => isWithin(certificate, nowMs))
+    const certificates: Certificate[] = []
+    for (const { certificate } of this.#find(certId))
+      if (isWithin(certificate, nowMs)) certificates.push(certificate)
+    return certificates
   }
 
   revocation(certificate: Certificate, nowMs: number): RevocationState {
