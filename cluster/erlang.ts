@@ -43,7 +43,7 @@ export async function evaluate(context: ErlangContext, node: string, expression:
     erlCall === undefined
       ? await run(ctl, ['--quiet', '--node', node, 'eval', asBase64], context.env)
       : await patiently(() => run(erlCall, ['-n', node, '-e'], context.env, asBase64))
-  const encoded = /"([A-Za-z0-9+/=]*)"/.exec(output)?.[1]
+  const encoded = /^(?:\{ok, )?"([A-Za-z0-9+/=\s]*)"/.exec(output.trim())?.[1] // an error quotes words, too
   if (encoded === undefined)
     throw new SealbusError('broker-refused', `${node} answered ${output.trim().slice(0, 500)}`)
   return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'))

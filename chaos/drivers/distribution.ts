@@ -5,7 +5,8 @@
  */
 import { order, type Shell } from './erlang.js'
 
-const WRONG_COOKIE = 'sealbus_chaos_cut'
+/** n.b. each side has its own, or the two would agree again */
+const WRONG_COOKIE = 'list_to_atom("sealbus_chaos_cut_" ++ atom_to_list(node()))'
 
 /** All pairs of nodes that share no group. @throws RangeError for a node that is in none, or that there is not */
 export function separated(

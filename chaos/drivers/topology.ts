@@ -77,12 +77,14 @@ export async function queueStates(
     .map(([name, leader, members, online]) => ({ name, leader, members, online }))
 }
 
+/** n.b. who is frozen is found out once, not by a time limit for each queue. */
 function queueStatesExpression(vhost: string): string {
   return (
+    'Alive = [N || N <- rabbit_nodes:all_running(), rpc:call(N, erlang, node, [], 1000) =:= N], ' +
     '[begin {Ra, _} = amqqueue:get_pid(Q), {resource, _, queue, Name} = amqqueue:get_name(Q), ' +
     'Nodes = maps:get(nodes, amqqueue:get_type_state(Q)), ' +
-    'Leader = case ra:members([{Ra, N} || N <- Nodes], 2000) of {ok, _, {_, L}} -> L; _ -> <<>> end, ' +
-    'Online = [N || N <- Nodes, is_pid(rpc:call(N, erlang, whereis, [Ra], 2000))], ' +
+    'Online = [N || N <- Nodes, lists:member(N, Alive), is_pid(rpc:call(N, erlang, whereis, [Ra], 2000))], ' +
+    'Leader = case Online =/= [] andalso ra:members([{Ra, N} || N <- Online], 2000) of {ok, _, {_, L}} -> L; _ -> <<>> end, ' +
     `[Name, Leader, Nodes, Online] end || Q <- rabbit_amqqueue:list(${text(vhost)}), amqqueue:get_type(Q) =:= rabbit_quorum_queue]`
   )
 }
