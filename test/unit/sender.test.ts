@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SendResult } from '../../src/bus.js'
-import type { LeftLane, Outbox, OutboxRecord } from '../../src/reliability/outbox.js'
+import type { LeftLane, Outbox, OutboxRecord, Stored } from '../../src/reliability/outbox.js'
 import {
   type FakeChannel,
   type Flight,
@@ -228,7 +228,7 @@ describe('a nack', () => {
     expect(at(it.transport.inFlight, 0).channel.kind).toBe('shared')
   })
 
-  it('doubles the pause up to 5 s while the head is nacked again, without an end', async () => {
+  it('doubles the pause while the head is nacked again, to 1 s, after 10 s to 5 s, without an end', async () => {
     const it = rig()
     it.transport.script = flight => flight.answer('nacked')
     const [sent] = await sendAll(it, 'a')
@@ -239,8 +239,12 @@ describe('a nack', () => {
     }
     await tick(60_000)
     const gaps = times.map((time, i) => time - (times[i - 1] ?? time)).slice(1)
-    expect(gaps.slice(0, 6)).toEqual([150, 300, 600, 1200, 2400, 3750])
-    expect(gaps.slice(6).every(gap => gap === 3750)).toBe(true)
+    const long = gaps.indexOf(3750)
+    expect(gaps.slice(0, 4)).toEqual([150, 300, 600, 750])
+    expect(gaps.slice(3, long).every(gap => gap === 750)).toBe(true)
+    expect(gaps.slice(long).every(gap => gap === 3750)).toBe(true)
+    expect(gaps.slice(0, long).reduce((sum, gap) => sum + gap, 0)).toBeGreaterThan(9_900)
+    expect(gaps.slice(long).length).toBeGreaterThan(10)
     it.transport.script = flight => flight.answer('confirmed')
     await tick(5000)
     expect(sent?.result?.seq).toBe(0)
@@ -740,21 +744,30 @@ describe('closing', () => {
 describe('a durable outbox', () => {
   function durable(
     left: LeftLane[] = [],
+    bodies: [Stored, Uint8Array][] = [],
   ): Outbox & { puts: { record: OutboxRecord; done(): void; fail(e: Error): void }[] } {
-    const kept = new Map<string, OutboxRecord>()
+    const kept = new Map<Stored, Uint8Array>(bodies)
     const outbox = {
       durable: true,
+      whenFull: 'wait' as const,
+      ageMs: Number.POSITIVE_INFINITY,
+      room: () => Number.POSITIVE_INFINITY,
+      read: (stored: readonly Stored[]) =>
+        Promise.resolve(stored.map(each => kept.get(each) ?? new Uint8Array())),
+      droppable: () => [],
+      announced: () => undefined,
       puts: [] as { record: OutboxRecord; done(): void; fail(e: Error): void }[],
       start: () => Promise.resolve(left),
       put: (record: OutboxRecord) =>
-        new Promise<void>((resolve, reject) => {
+        new Promise<Stored>((resolve, reject) => {
           const done = (): void => {
-            kept.set(record.id, record)
-            resolve()
+            const stored = { ...record, bytes: record.body.length }
+            kept.set(stored, record.body)
+            resolve(stored)
           }
           outbox.puts.push({ record, done, fail: reject })
         }),
-      remove: (id: string) => void kept.delete(id),
+      remove: (stored: Stored) => void kept.delete(stored),
       predecessor: () => (left.length > 0 ? { epoch: '0123456789abcdef', lastSeq: 6 } : undefined),
       usage: () => ({ records: kept.size, bytes: 0 }),
       close: () => Promise.resolve(),
@@ -790,20 +803,32 @@ describe('a durable outbox', () => {
   })
 
   it('sends what a former life left first, under its old numbers; the new epoch names it', async () => {
-    const record = (seq: number, texts: string[]): OutboxRecord => ({
-      id: String(seq).padStart(32, '0'),
+    const record = (seq: number, texts: string[]): [Stored, Uint8Array] => {
+      const body = new Uint8Array(Buffer.from(JSON.stringify({ to: hub.address, seq, texts })))
+      const stored = {
+        id: String(seq).padStart(32, '0'),
+        seq,
+        count: texts.length,
+        floor: 0,
+        bytes: body.length,
+        expiresAtMs: Date.now() + 10_000,
+        untilHandled: false,
+        droppable: false,
+      }
+      return [stored, body]
+    }
+    const records = [record(4, ['x']), record(5, ['y', 'z'])]
+    const left = {
       to: hub,
-      priority: 'report',
+      priority: 'report' as const,
       epoch: '0123456789abcdef',
-      seq,
-      count: texts.length,
-      body: new Uint8Array(Buffer.from(JSON.stringify({ to: hub.address, seq, texts }))),
-      expiresAtMs: Date.now() + 10_000,
-      untilHandled: false,
-      droppable: false,
-    })
-    const left = { to: hub, priority: 'report' as const, epoch: '0123456789abcdef', floor: 0 }
-    const outbox = durable([{ ...left, records: [record(4, ['x']), record(5, ['y', 'z'])] }])
+      floor: 0,
+      announcedFloor: 0,
+      overEnds: [],
+      next: 7,
+      stored: records.map(([stored]) => stored),
+    }
+    const outbox = durable([left], records)
     const it = rig({ outbox })
     await it.sender.start()
     await sendAll(it, 'new')
