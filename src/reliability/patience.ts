@@ -43,16 +43,16 @@ export class Patience {
     let pauses: Backoff = backoff(PAUSES)
     for (let attempt = 0; ; attempt++) {
       if (this.stopped) throw this.#closed()
-      const slow = setTimeout(() => this.#wait(new Error(`no answer for ${SLOW_MS} ms`)), SLOW_MS)
+      const slow = setTimeout(() => this.unanswered(new Error(`no answer for ${SLOW_MS} ms`)), SLOW_MS)
       try {
         const answer = await this.#unlessStopped(ask(attempt))
-        this.#resume()
+        this.answered()
         return answer
       } catch (thrown) {
         const error = asError(thrown)
         if (this.stopped) throw this.#closed()
         if (isFinal(error)) throw error
-        this.#wait(error)
+        this.unanswered(error)
       } finally {
         clearTimeout(slow)
       }
@@ -90,13 +90,15 @@ export class Patience {
     })
   }
 
-  #wait(reason: Error): void {
+  /** Tells once that there is no answer. */
+  unanswered(reason: Error): void {
     if (this.#waiting) return
     this.#waiting = true
     this.#hooks?.waiting(reason)
   }
 
-  #resume(): void {
+  /** Tells that there is one again. */
+  answered(): void {
     if (!this.#waiting) return
     this.#waiting = false
     this.#hooks?.resumed()

@@ -94,7 +94,8 @@ return {'recalled', redis.call('HGETALL', epoch), redis.call('GET', KEYS[3]) or 
 
 /**
  * ARGV: id, ms that the epoch is kept, floor, 1 where the memory was set back, how many fields, fields and values of the
- * whole epoch, numbers skipped. Adds: what a worker says is used up is used up, whatever others have written meanwhile.
+ * whole epoch, numbers skipped. Adds: what a worker says is used up is used up, whatever others have written meanwhile; of two
+ * runs that do not touch the shorter is listed. A start at or below the floor that jumps ahead says that what lies before is late.
  */
 export const NOTE = `${COMMON}
 local count = tonumber(ARGV[5])
@@ -116,18 +117,26 @@ for i = 6 + count, #ARGV do
 end
 local first, next = run()
 local start, stop = tonumber(given['start']), tonumber(given['next'])
-local jumps = start > next and start <= tonumber(ARGV[3])
-if jumps then first, next = start, start end
-if start <= next and stop >= first and (start < first or stop > next or jumps) then
-  first, next = math.min(first, start), math.max(next, stop)
-  for _, field in ipairs(redis.call('HKEYS', epoch)) do
-    local seq = tonumber(string.match(field, '^u(%d+)$'))
-    if seq and ((seq >= first and seq < next) or (jumps and seq < first)) then redis.call('HDEL', epoch, field) end
-  end
-  while take(next) do next = next + 1 end
-  while take(first - 1) do first = first - 1 end
-  redis.call('HSET', epoch, 'start', text(first), 'next', text(next))
+local function apart(from, to)
+  for seq = from, to - 1 do redis.call('HSET', epoch, 'u' .. text(seq), 1) end
 end
+if start > next and start <= tonumber(ARGV[3]) then
+  first, next = start, stop
+elseif start <= next and stop >= first then
+  first, next = math.min(first, start), math.max(next, stop)
+elseif stop - start > next - first then
+  if next - first <= 4096 then apart(first, next) end
+  first, next = start, stop
+elseif stop - start <= 4096 then
+  apart(start, stop)
+end
+for _, field in ipairs(redis.call('HKEYS', epoch)) do
+  local n = string.match(field, '^u(%d+)$')
+  if n and tonumber(n) >= first and tonumber(n) < next then redis.call('HDEL', epoch, field) end
+end
+while take(next) do next = next + 1 end
+while take(first - 1) do first = first - 1 end
+redis.call('HSET', epoch, 'start', text(first), 'next', text(next))
 for _, seq in ipairs(outside) do
   if seq < first or seq >= next then place(seq) end
 end
@@ -188,3 +197,6 @@ export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'released'}
 `
+
+/** All of them. */
+export const SCRIPTS: readonly string[] = [CLAIM, MARK, RECALL, NOTE, CLOSE, TIME, RENEW, RELEASE]

@@ -23,7 +23,18 @@ import type {
   SeenStore,
 } from './seen.js'
 import { epochFields, parseEpochFields } from './shared-seen-fields.js'
-import { CLAIM, CLOSE, MARK, NOTE, OPEN, RECALL, RELEASE, RENEW, TIME } from './shared-seen-scripts.js'
+import {
+  CLAIM,
+  CLOSE,
+  MARK,
+  NOTE,
+  OPEN,
+  RECALL,
+  RELEASE,
+  RENEW,
+  SCRIPTS,
+  TIME,
+} from './shared-seen-scripts.js'
 
 /** How often a number that another worker has claimed is asked for. */
 const POLL_MS = 100
@@ -176,6 +187,10 @@ class SharedSeen implements SeenStore {
     try {
       const ask = (): Promise<unknown[]> => this.#run(OPEN, [this.#memoryKey], [toHex(randomBytes(8))])
       const [, id, timeMs, count] = await this.#patience.until(ask, isFinal)
+      // n.b. a script that Redis does not know yet would be sent twice, and overtaken by the next
+      const load = (script: string): Promise<unknown> =>
+        this.#options.client.sendCommand(['SCRIPT', 'LOAD', script])
+      await Promise.all(SCRIPTS.map(load)).catch(() => undefined)
       this.#id = String(id)
       this.#count = Number(count)
       return Number(timeMs)

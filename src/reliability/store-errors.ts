@@ -16,3 +16,8 @@ export class AlreadySeen extends Error {
 export class StoreUnavailable extends Error {
   override readonly name: string = 'StoreUnavailable'
 }
+
+/** The handler has ended well, but its transaction was rolled back: its failure. */
+export class RolledBack extends Error {
+  override readonly name: string = 'RolledBack'
+}
