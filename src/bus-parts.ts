@@ -17,7 +17,7 @@ export interface BusParts {
   readonly stillTrusted?: (from: Sender) => boolean
   readonly outbox: Outbox
   /** Made when the events that it may raise can be heard. */
-  readonly seen: (emit: Events['emit']) => SeenStore
+  readonly seen: (emit: Events['emit']) => SeenStore<unknown>
   readonly clock: Clock
   readonly events: Events
   readonly logger?: Logger

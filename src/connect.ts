@@ -17,22 +17,18 @@ import { type Emit, Events } from './events.js'
 import { isOlderList } from './folder-reader.js'
 import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
 import { type OutboxOptions, outboxChoice } from './outbox-choice.js'
-import { createFileSeen } from './reliability/file-seen.js'
-import { createMemorySeen } from './reliability/memory-seen.js'
-import type { SeenStore } from './reliability/seen.js'
+import { type SeenOptions, seenChoice } from './seen-choice.js'
 import { keepCard, keptRevocationList, learntCards, makeStateFolder } from './state-folder.js'
 import { rabbitTransport } from './transport/rabbitmq.js'
 import type { Transport } from './transport/transport.js'
 import { Upkeep } from './upkeep.js'
 
 /** What both ways to a secured bus have in common. Whatever is absent comes from the folder's config.json. */
-export interface SecureOptions extends OutboxOptions {
+export interface SecureOptions extends OutboxOptions, SeenOptions {
   /** Folder of the identity, as `sealbus pki` writes it: keys, certificate, cards, trust, policy, config. */
   readonly identity: string
   /** Folder of the state; made when it is not there. Default: the config's. */
   readonly state?: string
-  /** Memory of what was handled. `memory` forgets at exit and must be asked for. Default: the config's. */
-  readonly seen?: 'file' | 'memory'
   /** pino's shape. Default: silent; events say the same. */
   readonly logger?: Logger
   /** Largest sealed body in bytes, 1 KiB..8 MiB. Default 1 MiB. */
@@ -83,7 +79,7 @@ export async function connectOver(
   const onWarning = (warning: string): void => events.emit('identity-warning', { warning, alarm: true })
   const folder = await loadIdentityFolder(options.identity, { now: () => clock.now(), onWarning })
   const state = options.state === undefined ? folder.statePath : resolve(options.state)
-  const seen = seenStore(options, folder, state)
+  const seen = seenChoice(options, { ...folder.config, name: `${folder.dir}/config.json` }, state)
   const outbox = outboxChoice(options, { ...folder.config, name: `${folder.dir}/config.json` }, state, clock)
   if (state !== undefined) {
     await makeStateFolder(state)
@@ -143,20 +139,6 @@ function sealing(
 /** n.b. two cards with one counter: the party signs in two places, or its key is in other hands. */
 function tellCard(emit: Emit, outcome: CardOffer | 'refused', from: Sender): void {
   emit('card', { outcome, from, alarm: outcome === 'conflict' })
-}
-
-function seenStore(
-  options: SecureOptions,
-  folder: LoadedFolder,
-  state: string | undefined,
-): (emit: Emit) => SeenStore {
-  const kind = options.seen ?? folder.config.seen
-  if (kind === 'memory') return emit => createMemorySeen(() => emit('replay-possible', { alarm: true }))
-  if (state !== undefined) return () => createFileSeen({ directory: state })
-  throw new SealbusError(
-    'configuration',
-    `seen: "file" needs a state folder: set "state" here or in ${folder.dir}/config.json, or ask for seen: 'memory'`,
-  )
 }
 
 /** n.b. before the cards, which are judged by it; a damaged one is told, and the folder's counts. */
