@@ -21,10 +21,12 @@ export interface PostgresPool<C extends PostgresClient> {
   query(text: string, values?: unknown[]): Promise<{ rows: SqlRow[] }>
 }
 
-/** SQLSTATE: connection exceptions, resources, intervention of an operator. */
-const AWAY = /^(08|53|57P)/
+/** SQLSTATE: connection exceptions, resources, intervention of an operator; and what sockets say. */
+const AWAY = /^(08|53|57P|ECONN|EPIPE|ETIMEDOUT)/
+/** The words of `pg` where there is no answer that could have a state. */
+const LOST = /^(Connection terminated|Client has encountered a connection error)/
 /** Serialisation failure, deadlock. */
-const CONFLICT = /^40/
+const CONFLICT = /^40(001|P01)$/
 
 /**
  * Mark and effect in one transaction of PostgreSQL.
@@ -34,7 +36,7 @@ export function postgresSeen<C extends PostgresClient>(pool: PostgresPool<C>): S
   return transactionalSeen<C>({
     transaction: run => inTransaction(pool, run),
     query: async (sql, values, tx) => (await (tx ?? pool).query(sql, [...values])).rows,
-    isAway: error => AWAY.test(stateOf(error)) || /^Connection terminated/.test(error.message),
+    isAway: error => AWAY.test(stateOf(error)) || LOST.test(error.message),
     isConflict: error => CONFLICT.test(stateOf(error)),
   })
 }
@@ -71,5 +73,5 @@ async function commit(client: PostgresClient): Promise<void> {
 
 function stateOf(error: Error): string {
   const { code } = asError(error) as Error & { code?: unknown }
-  return typeof code === 'string' && code.length === 5 ? code : ''
+  return typeof code === 'string' ? code : ''
 }

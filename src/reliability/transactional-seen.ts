@@ -113,9 +113,9 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
   }
 
   async mark(mark: SeenMark, tx?: Tx): Promise<void> {
-    this.#maybeTidy(mark)
     if (tx === undefined) await this.#batch.add(mark)
     else await this.#markIn(tx, mark)
+    this.#maybeTidy(mark)
   }
 
   note(record: EpochRecord): void {
@@ -180,11 +180,9 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
     const rows = await this.#ask(READ_NUMBERS, [...keyValues(key), from])
     const lowest = rows[0] && Number(rows[0]['seq'])
     if (!epoch && lowest === undefined) return undefined
-    const [runFrom, next] = epoch ? [Number(epoch['run_from']), Number(epoch['run_to'])] : [lowest, lowest]
-    const isEmpty = runFrom === next
-    const start = isEmpty ? Math.min(runFrom ?? 0, lowest ?? Infinity) : (runFrom ?? 0)
+    const start = Number(epoch?.['run_from'] ?? lowest)
     const memory = EpochMemory.first(key, start, Number(epoch?.['floor'] ?? 0))
-    if (!isEmpty) memory.become({ ...memory.record(), next: next ?? start })
+    memory.become({ ...memory.record(), next: Number(epoch?.['run_to'] ?? start) })
     for (const row of rows) applyRow(memory, row)
     return memory.record()
   }
