@@ -17,8 +17,14 @@ import type { BusParts, CoreBus } from './bus-parts.js'
 import { BusStatus } from './bus-status.js'
 import type { Original } from './delivery.js'
 import { asError, SealbusError } from './errors.js'
-import { firstConnection, START_TIMEOUT_MS } from './first-connection.js'
+import {
+  connectionWithin,
+  firstConnection,
+  START_TIMEOUT_MS,
+  STORING_START_MS,
+} from './first-connection.js'
 import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
+import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
 import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
 import { createReceiver, type Receiver } from './reliability/receiver.js'
@@ -49,6 +55,7 @@ export async function startBus(parts: BusParts, signal?: AbortSignal): Promise<C
 class ComposedBus implements CoreBus {
   readonly closed: Promise<Error | undefined>
   readonly #parts: BusParts
+  readonly #outbox: Outbox
   readonly #sender: MessageSender
   readonly #receiver: Receiver<unknown>
   readonly #requests: Requests = new Requests()
@@ -68,6 +75,7 @@ class ComposedBus implements CoreBus {
       this.sendSystem(to, RECEIPT_TYPE, payload, RECEIPT_TTL_S),
     )
     this.#sole = new SoleConsumer(parts.transport)
+    this.#outbox = parts.outbox((event, detail) => this.#onEvent(event, detail))
     this.#sender = this.#makeSender()
     this.#receiver = this.#makeReceiver()
     this.#status = new BusStatus(parts, () => this.#receiver.state)
@@ -77,7 +85,11 @@ class ComposedBus implements CoreBus {
 
   async start(signal?: AbortSignal): Promise<void> {
     await this.#sender.start()
-    await firstConnection(this.#parts.transport, this.#parts.startTimeoutMs ?? START_TIMEOUT_MS, signal)
+    const { transport, startTimeoutMs, events } = this.#parts
+    if (this.#outbox.durable) {
+      const missing = await connectionWithin(transport, startTimeoutMs ?? STORING_START_MS, signal)
+      if (missing) events.emit('started-offline', { reason: missing.message, alarm: true })
+    } else await firstConnection(transport, startTimeoutMs ?? START_TIMEOUT_MS, signal)
     this.#status.tell()
   }
 
@@ -156,9 +168,10 @@ class ComposedBus implements CoreBus {
   }
 
   #makeSender(): MessageSender {
-    const { transport, sealer, outbox, clock, events } = this.#parts
+    const { transport, sealer, clock, events } = this.#parts
     const policy = this.#parts.policy ?? { permit: () => ({}) }
-    return createSender({ transport, sealer, policy, outbox, now: () => clock.now(), emit: events.emit })
+    const now = (): number => clock.now()
+    return createSender({ transport, sealer, policy, outbox: this.#outbox, now, emit: events.emit })
   }
 
   #makeReceiver(): Receiver<unknown> {
@@ -170,7 +183,7 @@ class ComposedBus implements CoreBus {
       ...(stillTrusted && { stillTrusted }),
       ...(lifetimeMs !== undefined && { lifetimeMs }),
       seen: seen(events.emit),
-      emit: (event, detail) => this.#onReceiverEvent(event, detail),
+      emit: (event, detail) => this.#onEvent(event, detail),
       park: createPark(transport),
       reply: (to, message, original, options) => this.#reply(to, message, original, options),
       receipt: (to, receipt) => this.#receipts.add(to, receipt),
@@ -223,7 +236,7 @@ class ComposedBus implements CoreBus {
     return { unsent, unhandled }
   }
 
-  #onReceiverEvent(event: string, detail: object): void {
+  #onEvent(event: string, detail: object): void {
     if (event === 'store-failed') this.#status.fail((detail as { error?: Error }).error)
     this.#parts.events.emit(event, detail)
     if (event === 'paused' || event === 'resumed' || event === 'store-failed') this.#status.tell()

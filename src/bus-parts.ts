@@ -15,7 +15,8 @@ export interface BusParts {
   readonly policy?: PolicyCheck
   /** False once a sender's certificate is revoked or over: what still waits of it is refused. Absent: always. */
   readonly stillTrusted?: (from: Sender) => boolean
-  readonly outbox: Outbox
+  /** Made when the events that it may raise can be heard. */
+  readonly outbox: (emit: Events['emit']) => Outbox
   /** Made when the events that it may raise can be heard. */
   readonly seen: (emit: Events['emit']) => SeenStore<unknown>
   readonly clock: Clock

@@ -7,7 +7,7 @@ import type { ReceiverState } from './reliability/receiver.js'
 export class BusStatus {
   /** The bus's own life; every later word hides the transport's status. */
   phase: 'open' | 'draining' | 'closed' = 'open'
-  /** Why nothing can be handled any more. */
+  /** Why nothing can be handled, or stored, any more. */
   failure: Error | undefined
   readonly #parts: Pick<BusParts, 'transport' | 'hindrance' | 'events'>
   readonly #receiver: () => ReceiverState
@@ -22,7 +22,8 @@ export class BusStatus {
     if (this.phase === 'closed')
       return this.failure ? { state: 'closed', reason: this.failure } : { state: 'closed' }
     if (this.phase === 'draining') return { state: 'draining' }
-    if (this.#receiver() === 'failed') return { state: 'paused', reason: this.failure ?? storeFailed() }
+    if (this.failure ?? this.#receiver() === 'failed')
+      return { state: 'paused', reason: this.failure ?? storeFailed() }
     const status = this.#parts.transport.status()
     if (status.state !== 'ready') return status
     const hindrance = this.#parts.hindrance?.() ?? (this.#receiver() === 'paused' ? stale() : undefined)

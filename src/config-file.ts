@@ -21,6 +21,8 @@ export interface ConfigFile {
   readonly state?: string
   /** Where it is remembered what was handled. `file` needs `state`. */
   readonly seen: 'file' | 'memory'
+  /** Where sealed messages wait for the broker. `file` needs `state`. Absent: `memory`. */
+  readonly outbox?: 'file' | 'memory'
   readonly inbox: { readonly kind: Recipient['inbox']; readonly declare: boolean }
   /** For brokers that know users by password instead of by certificate. */
   readonly user?: string
@@ -49,6 +51,7 @@ export function parseConfigFile(text: string, name = 'config.json'): ConfigFile 
     seen: fields.oneOf('seen', ['file', 'memory']),
     inbox: parseInbox(fields.object('inbox'), `${name}: inbox`),
     ...present('serverCa', fields.optionalText('serverCa', FILE)),
+    ...(fields.has('outbox') && { outbox: fields.oneOf('outbox', ['file', 'memory']) }),
     ...present('state', fields.optionalText('state', FILE)),
     ...present('user', fields.optionalText('user', NAME)),
     ...present('passwordFile', fields.optionalText('passwordFile', FILE)),
@@ -71,6 +74,8 @@ function parseInbox(value: JsonObject, name: string): ConfigFile['inbox'] {
 }
 
 function expectConsistent(config: ConfigFile, name: string): void {
+  if (config.outbox === 'file' && config.state === undefined)
+    throw new SealbusError('configuration', `${name}: "outbox" is file, which needs a folder: add "state"`)
   if (config.seen === 'file' && config.state === undefined)
     throw new SealbusError('configuration', `${name}: "seen" is file, which needs a folder: add "state"`)
   if ((config.user === undefined) !== (config.passwordFile === undefined))

@@ -7,6 +7,8 @@ import type { Transport, TransportStatus } from './transport/transport.js'
 
 /** How long `connect` waits for the first usable connection. */
 export const START_TIMEOUT_MS = 30_000
+/** And where messages can be stored without one. */
+export const STORING_START_MS = 5_000
 /** A refusal (certificate, user, virtual host) that lasts this long is told at once. */
 const REFUSED_MS = 5_000
 
@@ -30,6 +32,34 @@ export async function firstConnection(
     stopListening()
     patience.end()
   }
+}
+
+/**
+ * Starts a transport that need not be connected: what is sent is stored. Connecting goes on afterwards.
+ * @returns undefined once connected; after `timeoutMs` the reason of the last attempt
+ * @throws whatever aborted the signal
+ */
+export async function connectionWithin(
+  transport: Pick<Transport, 'start' | 'status'>,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Error | undefined> {
+  signal?.throwIfAborted()
+  const connected = transport.start().then(() => undefined)
+  let stop: () => void = () => undefined
+  const given = new Promise<Error>((resolve, reject) => {
+    const timer = Number.isFinite(timeoutMs)
+      ? setTimeout(() => resolve(failure(transport.status().reason, timeoutMs)), timeoutMs)
+      : undefined
+    const abort = (): void => reject(asError(signal?.reason))
+    signal?.addEventListener('abort', abort)
+    stop = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  })
+  connected.catch(() => undefined) // n.b. when the bus closes before
+  return await Promise.race([connected, given]).finally(() => stop())
 }
 
 class Patience {

@@ -30,7 +30,7 @@ export async function plainBus(options: PlainOptions): Promise<Bus> {
       transport,
       sealer: createPlainSealer(self),
       opener: createPlainOpener(),
-      outbox: createMemoryOutbox(),
+      outbox: () => createMemoryOutbox(),
       seen: emit => createMemorySeen(() => emit('replay-possible', { alarm: true })),
       clock: createClock(),
       events: new Events(logger),

@@ -5,16 +5,19 @@ import { SealbusError } from '../errors.js'
 import { expiresAtMs } from '../outgoing.js'
 import type { WireMessage } from '../wire.js'
 import { messageExpired } from './entry.js'
+import type { Outbox } from './outbox.js'
 import type { Pump } from './pump.js'
 import { Ready } from './ready.js'
 import { tooLarge } from './seal-next.js'
 import type { SendBuffer } from './send-buffer.js'
 import type { SendingLane } from './sending-lane.js'
+import { outboxFull } from './settlement.js'
 import { abortReason, Submission, type SubmissionOptions } from './submission.js'
 
 export interface AdmissionOptions {
   readonly sealer: Sealer
   readonly policy: PolicyCheck
+  readonly outbox: Outbox
   readonly buffer: SendBuffer
   readonly pump: Pump
   readonly now: () => number
@@ -55,6 +58,10 @@ export class Admission {
     const submission = new Submission(message, sealer.size(message), options, it =>
       this.#aborted(lane, it, options),
     )
+    if (this.#isRefused(lane, submission)) {
+      submission.discard()
+      throw outboxFull()
+    }
     if (lane.peekOutside() === undefined && this.#fits(lane, submission)) {
       buffer.enter(lane.held, submission)
       lane.waiting.push(submission)
@@ -78,6 +85,14 @@ export class Admission {
       lane.waiting.push(next)
       this.#options.pump.wake(lane)
     }
+  }
+
+  /** The outbox is full, and this message is not to wait for room in it. */
+  #isRefused(lane: SendingLane, { size, droppable }: Submission): boolean {
+    const { outbox, sealer } = this.#options
+    if (!outbox.durable || lane.priority === 'receipt' || outbox.whenFull === 'drop') return false
+    const waits = outbox.whenFull === 'wait' && !droppable
+    return !waits && outbox.room() < size + sealer.overhead(true)
   }
 
   #fits(lane: SendingLane, { size }: Submission): boolean {

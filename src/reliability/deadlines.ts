@@ -5,6 +5,7 @@
 import type { Transport } from '../transport/transport.js'
 import { Alarm } from './alarm.js'
 import type { AwaitingReceipts } from './awaiting-receipts.js'
+import type { Bodies } from './bodies.js'
 import type { Entry } from './entry.js'
 import type { Attempt, Route } from './route.js'
 import type { Routes } from './routes.js'
@@ -17,12 +18,13 @@ export interface DeadlinesOptions {
   readonly routes: Routes
   readonly settlement: Settlement
   readonly receipts: AwaitingReceipts
+  readonly bodies: Bodies
   readonly troubles: Troubles
   readonly now: () => number
   readonly emit: (event: string, detail: object) => void
   readonly active: ReadonlySet<SendingLane>
   /** Publishes one envelope. */
-  readonly fly: (route: Route<SendingLane>, attempt: Attempt<SendingLane>) => void
+  readonly fly: (route: Route<SendingLane>, attempt: Attempt<SendingLane>, body: Uint8Array) => void
 }
 
 /** No word on an envelope for so long, though its channel lives: a new channel for that lane. */
@@ -77,9 +79,16 @@ export class Deadlines {
     const { route } = lane
     if (route === undefined) this.#options.routes.attach(lane, 'shared')
     if (route !== undefined && lane.state.kind === 'flowing' && route.hasRoom(true, nowMs)) {
-      this.#options.fly(route, { lane, entry, atMs: nowMs })
-      this.#options.emit('resent', describe(entry))
+      void this.#flyAgain(route, { lane, entry, atMs: nowMs })
     } else this.#options.receipts.putOff(entry, nowMs + RESEND_SOON_MS)
+  }
+
+  /** n.b. an outbox on disk has the bytes alone. */
+  async #flyAgain(route: Route<SendingLane>, attempt: Attempt<SendingLane>): Promise<void> {
+    const body = await this.#options.bodies.of(attempt.entry)
+    if (body === undefined || route.dead) return
+    this.#options.fly(route, attempt, body)
+    this.#options.emit('resent', describe(attempt.entry))
   }
 }
 

@@ -1,6 +1,6 @@
 /** One sealed envelope on its way: the same bytes and the same id on every attempt. */
 import { SealbusError } from '../errors.js'
-import type { OutboxRecord } from './outbox.js'
+import type { EnvelopeHead, LaneOfLife, Stored } from './outbox.js'
 import type { Submission } from './submission.js'
 
 /** One publishing of one envelope on one channel; identity is the object. */
@@ -9,11 +9,13 @@ export interface Flight {
 }
 
 export interface Entry {
-  readonly record: OutboxRecord
+  readonly record: EnvelopeHead
+  /** The sealed bytes; undefined while only the outbox on disk has them. */
+  body: Uint8Array | undefined
+  /** What the outbox keeps of it: it may be published. */
+  kept: Stored | undefined
   /** Of the content, 64 hex digits; unknown for a record of a former life. */
   readonly contentHash: string | undefined
-  /** The floor that it announces. */
-  readonly floor: number
   /** Submission i has number `record.seq + i`; none in a floor notice or a record of a former life. */
   readonly submissions: readonly Submission[]
   /** Fingerprint of our certificate whose chain and card it carries. */
@@ -21,8 +23,6 @@ export interface Entry {
   readonly namesPredecessor: boolean
   /** Numbers whose receipt is still out. */
   readonly awaiting: Set<number>
-  /** The outbox has it: it may be published. */
-  stored: boolean
   /** It left at least once. */
   published: boolean
   /** In flight on the lane's present channel. */
@@ -32,16 +32,18 @@ export interface Entry {
   state: 'pending' | 'confirmed' | 'over'
 }
 
-/** A record of a former life of this process, as an entry. */
-export function leftEntry(record: OutboxRecord, floor: number): Entry {
-  return entryOf({ record, floor, stored: true, awaiting: record.untilHandled ? numbersOf(record) : [] })
+/** What the outbox keeps, as an entry that nobody waits for: of a former life, or stored long ago. */
+export function storedEntry({ to, priority, epoch }: LaneOfLife, kept: Stored): Entry {
+  const { bytes: _, ...facts } = kept
+  const record = { ...facts, to, priority, epoch }
+  return entryOf({ record, body: undefined, kept, awaiting: kept.untilHandled ? numbersOf(kept) : [] })
 }
 
 /** An entry that was not published yet. */
 export function entryOf(given: {
-  record: OutboxRecord
-  floor: number
-  stored: boolean
+  record: EnvelopeHead
+  body: Uint8Array | undefined
+  kept?: Stored
   awaiting: Iterable<number>
   contentHash?: string
   submissions?: readonly Submission[]
@@ -50,13 +52,13 @@ export function entryOf(given: {
 }): Entry {
   return {
     record: given.record,
+    body: given.body,
+    kept: given.kept,
     contentHash: given.contentHash,
-    floor: given.floor,
     submissions: given.submissions ?? [],
     introducedAs: given.introducedAs,
     namesPredecessor: given.namesPredecessor ?? false,
     awaiting: new Set(given.awaiting),
-    stored: given.stored,
     published: false,
     flight: undefined,
     deaths: 0,
@@ -64,7 +66,7 @@ export function entryOf(given: {
   }
 }
 
-function numbersOf(record: OutboxRecord): number[] {
+function numbersOf(record: Stored): number[] {
   return Array.from({ length: record.count }, (_, i) => record.seq + i)
 }
 

@@ -1,9 +1,9 @@
 /**
- * The outbox that forgets at exit: what `connect` uses without a state folder. It keeps the sealed bytes while they
- * are unconfirmed (or not yet handled, where that was asked), and bounds them.
+ * The outbox that forgets at exit: what `connect` uses unless one on disk is asked for. It keeps the sealed bytes while
+ * they are unconfirmed (or not yet handled, where that was asked), and bounds them.
  */
 import { SealbusError } from '../errors.js'
-import type { Outbox, OutboxRecord, OutboxUsage } from './outbox.js'
+import type { Outbox, OutboxRecord, OutboxUsage, Stored } from './outbox.js'
 
 export interface MemoryOutboxOptions {
   /** Envelopes at most. Default 100 000. */
@@ -23,31 +23,39 @@ export function createMemoryOutbox(options: MemoryOutboxOptions = {}): Outbox {
       `memory outbox: expected positive bounds, got records ${maxRecords}, bytes ${maxBytes}`,
     )
   }
-  const records = new Map<string, OutboxRecord>()
+  const bodies = new Map<Stored, Uint8Array>()
   let bytes = 0
 
-  function keep(record: OutboxRecord): void {
-    if (records.size >= maxRecords || bytes + record.body.length > maxBytes) throw full(records.size, bytes)
-    records.set(record.id, record)
-    bytes += record.body.length
+  function room(): number {
+    if (bodies.size === 0) return Number.POSITIVE_INFINITY
+    return bodies.size >= maxRecords ? 0 : Math.max(0, maxBytes - bytes)
+  }
+
+  function keep({ body, ...facts }: OutboxRecord): Stored {
+    if (body.length > room()) throw full(bodies.size, bytes)
+    const stored = { ...facts, bytes: body.length }
+    bodies.set(stored, body)
+    bytes += body.length
+    return stored
   }
 
   return {
     durable: false,
+    whenFull: 'wait',
+    ageMs: Number.POSITIVE_INFINITY,
     start: () => Promise.resolve([]),
-    put: record =>
-      new Promise(resolve => {
-        keep(record)
-        resolve()
-      }),
-    remove: id => {
-      bytes -= records.get(id)?.body.length ?? 0
-      records.delete(id)
+    room,
+    put: record => new Promise(resolve => resolve(keep(record))),
+    read: stored => Promise.resolve(stored.map(each => bodies.get(each) ?? new Uint8Array())),
+    remove: stored => {
+      if (bodies.delete(stored)) bytes -= stored.bytes
     },
+    droppable: () => [],
+    announced: () => undefined,
     predecessor: () => undefined,
-    usage: (): OutboxUsage => ({ records: records.size, bytes }),
+    usage: (): OutboxUsage => ({ records: bodies.size, bytes }),
     close: () => {
-      records.clear()
+      bodies.clear()
       bytes = 0
       return Promise.resolve()
     },

@@ -29,9 +29,16 @@ export function startNumbers(epoch: string): Numbers {
   return { epoch, next: 0, open: 0, floor: 0, overEnds: [] }
 }
 
-/** The numbers of a lane of a former life: everything from `open` to `next` is unsettled or was settled before. */
-export function resumeNumbers(epoch: string, floor: number, open: number, next: number): Numbers {
-  return { epoch, next, open, floor: Math.min(floor, open), overEnds: [] }
+/**
+ * The numbers of a lane of a former life: everything from `lowest`, the lowest unsettled one, to `next` is unsettled or was
+ * settled before.
+ */
+export function resumeNumbers(
+  { epoch, next, floor, overEnds }: Pick<Numbers, 'epoch' | 'next' | 'floor' | 'overEnds'>,
+  lowest: number | undefined,
+): Numbers {
+  const open = lowest ?? next
+  return raise({ epoch, next, open, floor: Math.min(floor, open), overEnds: [] }, lowest, overEnds)
 }
 
 /** What an envelope that is sealed now carries; its messages get `next` and the following. */

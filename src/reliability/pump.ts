@@ -6,6 +6,7 @@ import type { Sealer } from '../crypto/sealing.js'
 import { asError } from '../errors.js'
 import type { Confirmation, Transport } from '../transport/transport.js'
 import type { AwaitingReceipts } from './awaiting-receipts.js'
+import type { Bodies } from './bodies.js'
 import { Deadlines, STALLED_AFTER_MS } from './deadlines.js'
 import type { Entry } from './entry.js'
 import type { Introductions } from './introductions.js'
@@ -26,6 +27,9 @@ export interface PumpOptions {
   readonly outbox: Outbox
   readonly introductions: Introductions
   readonly receipts: AwaitingReceipts
+  readonly bodies: Bodies
+  /** The lane of an epoch. */
+  readonly laneOf: (epoch: string) => SendingLane | undefined
   readonly settlement: Settlement
   readonly now: () => number
   readonly random: () => number
@@ -63,7 +67,7 @@ export class Pump {
       stopped: this.#stop.signal,
       wake: (lane: SendingLane) => this.wake(lane),
       ended: (lane: SendingLane) => this.ended(lane),
-      fly: (route: LaneRoute, attempt: LaneAttempt) => this.#fly(route, attempt),
+      fly: (route: LaneRoute, attempt: LaneAttempt, body: Uint8Array) => this.#fly(route, attempt, body),
     }
     this.#storing = new Storing(shared)
     this.#troubles = new Troubles(shared)
@@ -98,6 +102,7 @@ export class Pump {
 
   /** Something of the lane has ended. */
   ended(lane: SendingLane): void {
+    this.#storing.freed()
     if (!lane.idle) {
       this.#active.add(lane) // it may owe a notice
       this.wake(lane)
@@ -109,7 +114,7 @@ export class Pump {
       this.#troubles.resume(lane)
       this.#routes.detach(lane)
     }
-    if (lane.follower) this.wake(lane.follower)
+    for (let next = lane.follower; next; next = next.follower) this.wake(next)
     if (this.#active.size > 0) return
     this.#deadlines.rest()
     for (const resolve of this.#idle.splice(0)) resolve()
@@ -144,15 +149,16 @@ export class Pump {
 
   #turn(lane: SendingLane): void {
     const { durable } = this.#options.outbox
-    if (durable) this.#storing.seal(lane, lane.windowSize - lane.storing)
+    if (durable) this.#storing.seal(lane, lane.windowSize - lane.storing.length)
     const allowed = laneState.allowance(lane.state, lane.windowSize)
-    if (allowed === 0 || lane.idle || lane.after?.idle === false || this.#mustWait(lane)) return
+    if (allowed === 0 || lane.idle || lane.mustWait || this.#mustWait(lane)) return
     if (lane.route === undefined) {
       this.#routes.attach(lane, laneState.wants(lane.state))
       return
     }
     if (!durable) this.#storing.seal(lane, allowed - lane.sealed)
-    if (lane.owesNotice) this.#notice(lane)
+    if (lane.owesNotice && (lane.state.kind === 'flowing' || lane.sealed === 0)) this.#notice(lane)
+    this.#options.bodies.fill(lane, () => this.wake(lane))
     lane.fillWindow(allowed)
     this.#publishWindow(lane, lane.route, allowed)
   }
@@ -187,10 +193,11 @@ export class Pump {
     const { now, emit } = this.#options
     try {
       const entry = sealNotice(lane, this.#options, now())
-      lane.window.push(entry)
+      lane.announce(entry)
       this.activate(lane, entry.record.expiresAtMs)
     } catch (error) {
       lane.announcedFloor = lane.numbers.floor // the recipient is gone: nobody waits for it
+      this.#options.outbox.announced({ ...lane, epoch: lane.numbers.epoch }, lane.announcedFloor)
       emit('notice-failed', { to: lane.to, reason: asError(error).message })
       this.ended(lane)
     }
@@ -201,26 +208,26 @@ export class Pump {
     const oldest = lane.oldestFlightMs
     const slow = oldest !== undefined && oldest <= nowMs - SLOW_AFTER_MS
     for (const entry of lane.window.slice(0, allowed)) {
-      if (entry.flight !== undefined) continue
-      if (!entry.stored) return
+      if (entry.flight !== undefined || entry.body === undefined) continue
       if (!route.hasRoom(slow, nowMs)) {
         route.full.add(lane)
         return
       }
-      this.#launch(lane, route, entry, nowMs)
+      this.#launch(lane, route, entry, entry.body)
     }
   }
 
-  #launch(lane: SendingLane, route: LaneRoute, entry: Entry, nowMs: number): void {
+  #launch(lane: SendingLane, route: LaneRoute, entry: Entry, body: Uint8Array): void {
+    const nowMs = this.#options.now()
     const attempt: LaneAttempt = { lane, entry, atMs: nowMs }
     entry.flight = attempt
     entry.published = true
     lane.published = true
     this.#deadlines.by(nowMs + STALLED_AFTER_MS)
-    this.#fly(route, attempt)
+    this.#fly(route, attempt, body)
   }
 
-  #fly(route: LaneRoute, attempt: LaneAttempt): void {
+  #fly(route: LaneRoute, attempt: LaneAttempt, body: Uint8Array): void {
     const { record } = attempt.entry
     route.flying.add(attempt)
     route.channel
@@ -229,7 +236,7 @@ export class Pump {
         to: record.to.address,
         from: this.#options.sealer.self.address,
         messageId: record.id,
-        body: record.body,
+        body,
       })
       .then(
         confirmation => this.#answered(route, attempt, confirmation),

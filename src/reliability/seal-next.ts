@@ -6,13 +6,14 @@ import { MAX_MESSAGES, type WireMessage } from '../wire.js'
 import { type Entry, entryOf } from './entry.js'
 import { INTRODUCE_EVERY_MS, type Introductions } from './introductions.js'
 import { carried, type NumberRange, taken } from './numbers.js'
-import type { OutboxRecord } from './outbox.js'
+import type { EnvelopeHead, Outbox } from './outbox.js'
 import type { SendingLane } from './sending-lane.js'
 import type { Submission } from './submission.js'
 
 export interface SealingDesk {
   readonly sealer: Sealer
   readonly introductions: Introductions
+  readonly outbox: Pick<Outbox, 'ageMs'>
 }
 
 /** A floor notice that finds no way within this is of no use any more: receivers skip a gap after 90 s. */
@@ -21,17 +22,18 @@ const NOTICE_LIFE_MS = 120_000
 /**
  * The next envelope of the lane's waiting messages, numbered; undefined when nothing waits. Where sealing fails, the
  * messages are rejected with its error and no number is used.
- * `refused` is called for each message that was rejected.
+ * `refused` is called for each message that was rejected. `room`: bytes that the outbox has left.
  */
 export function sealNext(
   lane: SendingLane,
   desk: SealingDesk,
   nowMs: number,
+  room: number,
   refused: (submission: Submission, error: unknown) => void,
 ): Entry | undefined {
   for (;;) {
     const introduce = desk.introductions.needed(lane.to, desk.sealer.self.fingerprint, nowMs)
-    const batch = takeBatch(lane, desk.sealer.bodyLimit - desk.sealer.overhead(introduce))
+    const batch = takeBatch(lane, Math.min(desk.sealer.bodyLimit, room) - desk.sealer.overhead(introduce))
     if (batch.length === 0) return undefined
     try {
       return number(lane, seal(lane, desk, batch, introduce, nowMs))
@@ -43,7 +45,7 @@ export function sealNext(
 
 /** An envelope without messages: it only says the floor. */
 export function sealNotice(lane: SendingLane, desk: SealingDesk, nowMs: number): Entry {
-  return { ...seal(lane, desk, [], false, nowMs), stored: true }
+  return seal(lane, desk, [], false, nowMs)
 }
 
 function takeBatch(lane: SendingLane, room: number): Submission[] {
@@ -80,25 +82,21 @@ function seal(
     ...(namesPredecessor && lane.predecessor && { predecessor: lane.predecessor }),
   })
   const awaiting = receiptNumbers(messages, numbers.seq)
-  const record: OutboxRecord = {
+  const record: EnvelopeHead = {
     id: sealed.id,
     to: lane.to,
     priority: lane.priority,
     epoch: numbers.epoch,
     seq: numbers.seq,
     count: batch.length,
-    body: sealed.body,
-    expiresAtMs: batch.reduce(
-      (latest, { expiresAtMs }) => Math.max(latest, expiresAtMs),
-      nowMs + noticeLife(batch),
-    ),
+    floor: numbers.floor,
+    expiresAtMs: Math.min(nowMs + desk.outbox.ageMs, lastExpiry(batch, nowMs)),
     untilHandled: awaiting.length > 0,
     droppable: batch.every(submission => submission.droppable),
   }
   return entryOf({
     record,
-    floor: numbers.floor,
-    stored: false,
+    body: sealed.body,
     awaiting,
     contentHash: sealed.contentHash,
     submissions: batch,
@@ -107,8 +105,9 @@ function seal(
   })
 }
 
-function noticeLife(batch: readonly Submission[]): number {
-  return batch.length === 0 ? NOTICE_LIFE_MS : 0
+function lastExpiry(batch: readonly Submission[], nowMs: number): number {
+  if (batch.length === 0) return nowMs + NOTICE_LIFE_MS
+  return batch.reduce((latest, { expiresAtMs }) => Math.max(latest, expiresAtMs), nowMs)
 }
 
 /** Only now, when the envelope exists, are its numbers used. */

@@ -10,7 +10,7 @@ import type { Transport } from '../transport/transport.js'
 import { type MessageId, partyKey, type WireMessage } from '../wire.js'
 import { Admission } from './admission.js'
 import { AwaitingReceipts, type ReceiptItem } from './awaiting-receipts.js'
-import { leftEntry } from './entry.js'
+import { Bodies } from './bodies.js'
 import { Introductions } from './introductions.js'
 import { resumeNumbers, startNumbers } from './numbers.js'
 import type { LeftLane, Outbox } from './outbox.js'
@@ -102,8 +102,11 @@ export function createSender(options: MessageSenderOptions): MessageSender {
 class LaneSender implements MessageSender {
   readonly #options: MessageSenderOptions
   readonly #lanes = new Map<string, SendingLane>()
-  /** The last lane of a former life by recipient and priority. */
+  /** Lanes of former lives, the oldest first. */
+  readonly #former: SendingLane[] = []
+  /** The last of them by recipient and priority. */
   readonly #past = new Map<string, SendingLane>()
+  readonly #byEpoch = new Map<string, SendingLane>()
   readonly #introductions = new Introductions()
   readonly #receipts = new AwaitingReceipts()
   readonly #buffer: SendBuffer
@@ -117,7 +120,8 @@ class LaneSender implements MessageSender {
     const { random = Math.random, outbox, emit, now } = options
     this.#options = options
     this.#buffer = new SendBuffer({ ...DEFAULT_BUFFER, ...options.limits })
-    const shared = { introductions: this.#introductions, receipts: this.#receipts }
+    const bodies = new Bodies({ outbox, receipts: this.#receipts })
+    const shared = { introductions: this.#introductions, receipts: this.#receipts, bodies }
     this.#settlement = new Settlement({
       ...shared,
       outbox,
@@ -129,7 +133,8 @@ class LaneSender implements MessageSender {
         this.#pump.ended(lane)
       },
     })
-    this.#pump = new Pump({ ...options, ...shared, random, settlement: this.#settlement })
+    const laneOf = (epoch: string): SendingLane | undefined => this.#byEpoch.get(epoch)
+    this.#pump = new Pump({ ...options, ...shared, random, laneOf, settlement: this.#settlement })
     this.#admission = new Admission({ ...options, buffer: this.#buffer, pump: this.#pump })
   }
 
@@ -191,15 +196,15 @@ class LaneSender implements MessageSender {
   async #close(): Promise<number> {
     this.#state = 'closed'
     this.#pump.close()
+    await this.#options.outbox.close() // n.b. what was being stored is stored yet, and its sends resolve
     let unsent = 0
-    for (const lane of [...this.#past.values(), ...this.#lanes.values()]) {
+    for (const lane of [...this.#former, ...this.#lanes.values()]) {
       if (lane.priority !== 'receipt') unsent += lane.unsent
       this.#abandon(lane)
     }
     for (const entry of this.#receipts.entries()) {
       for (const submission of entry.submissions) submission.reject(unknown())
     }
-    await this.#options.outbox.close()
     return unsent
   }
 
@@ -231,26 +236,27 @@ class LaneSender implements MessageSender {
     }
     const lane = new SendingLane(party, priority, startNumbers(randomBytes(8).toString('hex')), past)
     this.#lanes.set(key, lane)
+    this.#byEpoch.set(lane.numbers.epoch, lane)
     return lane
   }
 
   /** Records of a former life keep their numbers and go before anything new. */
-  #resume({ to, priority, epoch, floor, records }: LeftLane): void {
-    const first = records[0]
-    const last = records.at(-1)
-    if (first === undefined || last === undefined) return
+  #resume(left: LeftLane): void {
+    const { to, priority, stored, announcedFloor } = left
     const key = `${partyKey(to)}/${priority}`
-    const numbers = resumeNumbers(epoch, floor, first.seq, last.seq + last.count)
+    const numbers = resumeNumbers(left, stored[0]?.seq)
     const lane = new SendingLane(to, priority, numbers, { after: this.#past.get(key) })
     lane.published = true
-    lane.announcedFloor = floor
+    lane.announcedFloor = announcedFloor
     this.#past.set(key, lane)
-    for (const record of records) {
-      const entry = leftEntry(record, floor)
-      lane.backlog.push(entry)
-      this.#receipts.expect(lane, entry)
-      this.#pump.activate(lane, record.expiresAtMs)
+    this.#former.push(lane)
+    this.#byEpoch.set(left.epoch, lane)
+    let expiryMs = Number.POSITIVE_INFINITY
+    for (const each of stored) {
+      lane.spill.push(each)
+      expiryMs = Math.min(expiryMs, each.expiresAtMs)
     }
+    this.#pump.activate(lane, expiryMs)
   }
 }
 

@@ -2,9 +2,10 @@
  * One lane: what one recipient gets at one priority, in order. Queues and numbers only; who moves things along is the pump.
  *
  * ```text
- * outside → waiting → backlog → window
- * no room   in memory, sealed,    in flight or
- * in memory unsealed   unsent     about to be
+ * outside → waiting → storing → spill → backlog → window
+ * no room   in memory, sealed,   on disk  sealed,   in flight or
+ * in memory unsealed   outbox    alone    in memory about to be
+ *                      writes it
  * ```
  *
  * n.b. a lane lives as long as the process: it costs a few hundred bytes at rest, and a forgotten one would need a new
@@ -13,9 +14,10 @@
 import type { Party } from '../bus.js'
 import type { ChannelKind } from '../transport/transport.js'
 import type { Predecessor } from '../wire.js'
-import type { Entry } from './entry.js'
+import { type Entry, storedEntry } from './entry.js'
 import { FLOWING, type LaneState } from './lane-state.js'
 import { confirmed, type Numbers, over } from './numbers.js'
+import type { Stored } from './outbox.js'
 import { Queue } from './queue.js'
 import type { LanePriority } from './ready.js'
 import type { Route } from './route.js'
@@ -44,10 +46,15 @@ export class SendingLane {
   timer: NodeJS.Timeout | undefined
   readonly outside: Queue<Submission> = new Queue()
   readonly waiting: Queue<Submission> = new Queue()
+  readonly storing: Queue<Entry> = new Queue()
+  /** n.b. what is stored costs memory for its facts alone. */
+  readonly spill: Queue<Stored> = new Queue()
+  /** Entries of the spill that somebody waits for. */
+  readonly promised: Map<Stored, Entry> = new Map()
   readonly backlog: Queue<Entry> = new Queue()
   window: Entry[] = []
-  /** Envelopes that the outbox is writing. */
-  storing = 0
+  /** Bytes of the spill are being read. */
+  loading = false
   readonly held: Held = { messages: 0, bytes: 0 }
   /** Something of this epoch has left: the receiver may know it. */
   published = false
@@ -86,18 +93,44 @@ export class SendingLane {
   }
 
   get sealed(): number {
-    return this.window.length + this.backlog.length
+    return this.window.length + this.backlog.length + this.spill.length + this.storing.length
   }
 
+  /** Something of a former life is to go first. */
+  get mustWait(): boolean {
+    for (let lane = this.after; lane; lane = lane.after) if (!lane.idle) return true
+    return false
+  }
+
+  /** Every envelope that is in memory. */
   *entries(): IterableIterator<Entry> {
     yield* this.window
     yield* this.backlog
+    yield* this.promised.values()
+    yield* this.storing
+  }
+
+  /** The spill's envelope, as far as somebody waits for it. */
+  entryOf(stored: Stored): Entry {
+    const { to, priority, numbers } = this
+    return this.promised.get(stored) ?? storedEntry({ to, priority, epoch: numbers.epoch }, stored)
+  }
+
+  /** What the outbox keeps of this lane and has not left yet; undefined where it has, or has ended. */
+  unsentEntry(stored: Stored): Entry | undefined {
+    const spilled = this.spill.peek()
+    if (spilled && stored.seq >= spilled.seq) return this.entryOf(stored)
+    const isIt = (entry: Entry): boolean => entry.kept === stored && !entry.published
+    return this.window.find(isIt) ?? [...this.backlog].find(isIt)
   }
 
   /** Messages that no confirm was had for. */
   get unsent(): number {
     let count = live(this.waiting) + live(this.outside)
-    for (const entry of this.entries()) count += entry.record.count
+    for (const { record } of this.window) count += record.count
+    for (const { record } of this.backlog) count += record.count
+    for (const { record } of this.storing) count += record.count
+    for (const stored of this.spill) count += stored.count
     return count
   }
 
@@ -119,26 +152,41 @@ export class SendingLane {
     }
   }
 
-  /** The floor has risen, and no envelope that could say so is on its way or about to be. */
+  /**
+   * The floor has risen, and no envelope that could say so is on its way or about to be: nothing else goes, or what goes
+   * next was sealed before, so that the recipient would wait for numbers that are over.
+   */
   get owesNotice(): boolean {
-    return this.published && this.numbers.floor > this.announcedFloor && !this.pending
+    const { floor } = this.numbers
+    if (floor <= this.announcedFloor) return false
+    if (this.window.some(({ record }) => record.count === 0 && record.floor >= floor)) return false
+    const next = this.#nextUp()
+    return next === undefined ? this.published && !this.pending : next.floor < floor
+  }
+
+  /** An envelope without messages goes before everything that has not left. */
+  announce(notice: Entry): void {
+    const at = this.window.findIndex(({ flight }) => flight === undefined)
+    this.window.splice(at < 0 ? this.window.length : at, 0, notice)
   }
 
   /** Notes the confirm in the numbers. */
   confirm(entry: Entry): void {
     this.#remove(entry)
     this.numbers = confirmed(this.numbers, this.#lowestUnsettled())
-    this.announcedFloor = Math.max(this.announcedFloor, entry.floor)
+    this.announcedFloor = Math.max(this.announcedFloor, entry.record.floor)
   }
 
   /** Uses the numbers of these entries up without a confirm. n.b. a notice that found no way is not sent again. */
   giveUp(gone: ReadonlySet<Entry>): void {
     this.window = this.window.filter(entry => !gone.has(entry))
     this.backlog.filter(entry => !gone.has(entry))
+    this.storing.filter(entry => !gone.has(entry))
+    this.#unspill(new Set([...gone].map(({ kept }) => kept)))
     const lowest = this.#lowestUnsettled()
-    for (const { record, floor } of gone) {
+    for (const { record } of gone) {
       this.numbers = over(this.numbers, record, lowest)
-      if (record.count === 0) this.announcedFloor = Math.max(this.announcedFloor, floor)
+      if (record.count === 0) this.announcedFloor = Math.max(this.announcedFloor, record.floor)
     }
   }
 
@@ -166,8 +214,25 @@ export class SendingLane {
     else this.backlog.filter(other => other !== entry)
   }
 
+  #unspill(gone: ReadonlySet<Stored | undefined>): void {
+    if (this.spill.length === 0) return
+    this.spill.filter(stored => !gone.has(stored))
+    for (const stored of gone) if (stored) this.promised.delete(stored)
+  }
+
   #lowestUnsettled(): number | undefined {
-    return (this.window[0] ?? this.backlog.peek())?.record.seq
+    const message = this.window.find(({ record }) => record.count > 0)
+    return (message ?? this.backlog.peek())?.record.seq ?? this.#unsent()?.seq
+  }
+
+  /** The first envelope that has not left yet; undefined where only what is unsealed, or nothing, comes next. */
+  #nextUp(): { readonly floor: number } | undefined {
+    const unsent = this.window.find(({ record, flight }) => record.count > 0 && flight === undefined)
+    return (unsent ?? this.backlog.peek())?.record ?? this.#unsent()
+  }
+
+  #unsent(): { readonly seq: number; readonly floor: number } | undefined {
+    return this.spill.peek() ?? this.storing.peek()?.record
   }
 }
 

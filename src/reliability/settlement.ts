@@ -5,6 +5,7 @@
 import type { Party } from '../bus.js'
 import { type ErrorCode, SealbusError } from '../errors.js'
 import type { AwaitingReceipts, ReceiptItem } from './awaiting-receipts.js'
+import type { Bodies } from './bodies.js'
 import { type Entry, messageExpired, nextExpiry, rejectExpired } from './entry.js'
 import type { Introductions } from './introductions.js'
 import type { Outbox } from './outbox.js'
@@ -16,6 +17,7 @@ export interface SettlementOptions {
   readonly outbox: Outbox
   readonly introductions: Introductions
   readonly receipts: AwaitingReceipts
+  readonly bodies: Bodies
   readonly buffer: SendBuffer
   readonly now: () => number
   readonly emit: (event: string, detail: object) => void
@@ -24,7 +26,7 @@ export interface SettlementOptions {
 }
 
 /** Why a whole envelope is over: its event, and what its sends reject with. */
-export type OverReason = 'expired' | 'quarantined' | 'unroutable' | 'not-stored'
+export type OverReason = 'expired' | 'quarantined' | 'unroutable' | 'not-stored' | 'dropped'
 
 export class Settlement {
   readonly #options: SettlementOptions
@@ -33,13 +35,24 @@ export class Settlement {
     this.#options = options
   }
 
+  /** The outbox has it. On disk: memory need not remember what nobody waits for any more. */
+  stored(lane: SendingLane, entry: Entry): void {
+    if (!this.#options.outbox.durable) return
+    for (const submission of entry.submissions)
+      if (submission.settled) this.#options.buffer.leave(lane.held, submission)
+    this.#options.ended(lane)
+  }
+
   confirmed(lane: SendingLane, entry: Entry): void {
-    const { introductions, receipts, now } = this.#options
+    const { introductions, receipts, bodies, outbox, now } = this.#options
     entry.state = 'confirmed'
     lane.confirm(entry)
     if (entry.introducedAs !== undefined) introductions.confirmed(lane.to, entry.introducedAs, now())
     if (entry.namesPredecessor) lane.predecessorNamedMs = now()
     for (const submission of entry.submissions) submission.reached('confirmed')
+    bodies.release(entry)
+    if (entry.record.count === 0 && lane.priority !== 'receipt')
+      outbox.announced(entry.record, entry.record.floor)
     if (entry.awaiting.size > 0) receipts.keep(entry, now())
     else this.#remove(lane, entry)
     this.#options.ended(lane)
@@ -57,7 +70,8 @@ export class Settlement {
     for (const entry of entries) {
       this.#options.receipts.forget(entry)
       for (const submission of entry.submissions) submission.reject(error(entry))
-      this.#remove(lane, entry)
+      this.#options.bodies.release(entry)
+      this.#remove(lane, entry, 'over')
       if (entry.record.count > 0) this.#options.emit(reason, describe(entry))
     }
     this.#options.ended(lane)
@@ -100,14 +114,18 @@ export class Settlement {
         else next = Math.min(next, submission.expiresAtMs)
       }
     }
-    const over: Entry[] = []
+    const over = new Set<Entry>()
     for (const entry of lane.entries()) {
       rejectExpired(entry, nowMs)
-      if (entry.record.expiresAtMs <= nowMs) over.push(entry)
+      if (entry.record.expiresAtMs <= nowMs) over.add(entry)
       else next = Math.min(next, nextExpiry(entry))
     }
+    for (const stored of lane.spill) {
+      if (stored.expiresAtMs <= nowMs) over.add(lane.entryOf(stored))
+      else next = Math.min(next, stored.expiresAtMs)
+    }
     lane.expiryMs = next
-    if (over.length > 0) this.over(lane, over, 'expired', messageExpired)
+    if (over.size > 0) this.over(lane, [...over], 'expired', messageExpired)
     else this.#options.ended(lane)
   }
 
@@ -121,11 +139,17 @@ export class Settlement {
     }
   }
 
-  #remove(lane: SendingLane, entry: Entry): void {
-    if (entry.record.count > 0) this.#options.outbox.remove(entry.record.id, lane.numbers.floor)
+  #remove(lane: SendingLane, entry: Entry, outcome: 'settled' | 'over' = 'settled'): void {
+    if (entry.kept) this.#options.outbox.remove(entry.kept, outcome, lane.numbers.floor)
     for (const submission of entry.submissions) this.#options.buffer.leave(lane.held, submission)
   }
 }
+
+/** What `send` rejects with where the outbox has no room. */
+export const outboxFull: () => SealbusError = because(
+  'buffer-full',
+  'send: the outbox is full, since the broker has not taken what waits there; send later, or configure larger bounds',
+)
 
 /** What an event says of an envelope. n.b. nothing of its content. */
 export function describe(entry: Entry): object {

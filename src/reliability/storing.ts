@@ -1,20 +1,26 @@
-/** From waiting to sealed and stored: the outbox has every envelope before the pump may publish it. */
+/**
+ * From waiting to sealed and stored: the outbox has every envelope before the pump may publish it. Where the outbox is
+ * full nothing is sealed, so that no number is used up by what cannot be kept.
+ */
 import type { Sealer } from '../crypto/sealing.js'
-import { isSealbusError } from '../errors.js'
 import type { AwaitingReceipts } from './awaiting-receipts.js'
+import type { Bodies } from './bodies.js'
 import type { Entry } from './entry.js'
 import type { Introductions } from './introductions.js'
 import type { Outbox } from './outbox.js'
-import { retry } from './retry.js'
+import { Ready } from './ready.js'
 import { sealNext } from './seal-next.js'
 import type { SendingLane } from './sending-lane.js'
-import type { Settlement } from './settlement.js'
+import { outboxFull, type Settlement } from './settlement.js'
 import type { Submission } from './submission.js'
 
 export interface StoringOptions {
   readonly sealer: Sealer
   readonly introductions: Introductions
   readonly outbox: Outbox
+  readonly bodies: Bodies
+  /** The lane of an epoch. */
+  readonly laneOf: (epoch: string) => SendingLane | undefined
   readonly receipts: AwaitingReceipts
   readonly settlement: Settlement
   readonly now: () => number
@@ -29,8 +35,13 @@ export interface StoringOptions {
 /** A lane seals about so much before the next one's turn. */
 const QUANTUM_BYTES: number = 64 * 1024
 
+/** Of what is kept, so much makes way at a time. */
+const DROP_SHARE = 64
+
 export class Storing {
   readonly #options: StoringOptions
+  /** Lanes that wait for room in the outbox. */
+  readonly #roomless = new Ready<SendingLane>()
 
   constructor(options: StoringOptions) {
     this.#options = options
@@ -38,55 +49,102 @@ export class Storing {
 
   /** Seals up to so many envelopes of what waits, and gives them to the outbox. */
   seal(lane: SendingLane, envelopes: number): void {
-    const { settlement, now } = this.#options
     let bytes = 0
-    for (let left = envelopes; left > 0 && lane.peekWaiting() !== undefined; left--) {
+    for (let left = envelopes; left > 0; left--) {
+      const next = lane.peekWaiting()
+      if (next === undefined) break
       if (bytes >= QUANTUM_BYTES) {
         this.#options.wake(lane)
         return
       }
-      const refuse = (submission: Submission, error: unknown): void =>
-        settlement.refuse(lane, submission, error)
-      const entry = sealNext(lane, this.#options, now(), refuse)
-      if (entry === undefined) {
-        this.#options.ended(lane) // all that waited was refused
-        return
-      }
-      bytes += entry.record.body.length
-      lane.backlog.push(entry)
-      this.#options.receipts.expect(lane, entry)
+      if (!this.#hasRoom(lane, next)) return
+      const entry = this.#sealOne(lane)
+      if (entry === undefined) break
+      bytes += entry.body?.length ?? 0
       void this.#store(lane, entry)
     }
+    this.freed()
   }
 
-  /** n.b. nothing is published before the outbox has it. */
+  /** There may be room in the outbox again. n.b. one lane at a time, or many would be woken for the room of one. */
+  freed(): void {
+    if (this.#options.outbox.room() === 0) return
+    const lane = this.#roomless.shift()
+    if (lane) this.#options.wake(lane)
+  }
+
+  #sealOne(lane: SendingLane): Entry | undefined {
+    const { settlement, now, outbox, receipts } = this.#options
+    const refuse = (submission: Submission, error: unknown): void =>
+      settlement.refuse(lane, submission, error)
+    const entry = sealNext(lane, this.#options, now(), outbox.room(), refuse)
+    if (entry === undefined)
+      this.#options.ended(lane) // all that waited was refused
+    else receipts.expect(lane, entry)
+    return entry
+  }
+
+  /** n.b. nothing is published before the outbox has it; receipts are best effort, and worth no fsync. */
   async #store(lane: SendingLane, entry: Entry): Promise<void> {
-    lane.storing++
+    const { outbox, settlement, stopped, wake } = this.#options
+    const { record, body = new Uint8Array() } = entry
+    if (outbox.durable && lane.priority === 'receipt') {
+      lane.backlog.push(entry)
+      return
+    }
+    lane.storing.push(entry)
     try {
-      await this.#put(entry)
-      if (entry.state === 'over') this.#options.outbox.remove(entry.record.id, lane.numbers.floor)
-      entry.stored = true
-      for (const submission of entry.submissions) submission.reached('stored')
+      entry.kept = await outbox.put({ ...record, body })
+      if (entry.state === 'over') outbox.remove(entry.kept, 'over', lane.numbers.floor)
+      else this.#stored(lane)
     } catch (error) {
-      if (!this.#options.stopped.aborted && entry.state === 'pending') {
-        this.#options.settlement.over(lane, [entry], 'not-stored', () => error)
+      if (!stopped.aborted && entry.state === 'pending') {
+        settlement.over(lane, [entry], 'not-stored', () => error)
       }
     } finally {
-      lane.storing--
-      this.#options.wake(lane)
+      wake(lane)
     }
   }
 
-  /** A full outbox is waited for, unless all of the envelope may be dropped. */
-  async #put(entry: Entry): Promise<void> {
-    const { outbox } = this.#options
-    try {
-      await outbox.put(entry.record)
-    } catch (error) {
-      if (entry.record.droppable || !isSealbusError(error, 'buffer-full')) throw error
-      const put = (): Promise<void> =>
-        entry.state === 'pending' ? outbox.put(entry.record) : Promise.resolve()
-      await retry(put, { retries: Number.POSITIVE_INFINITY, signal: this.#options.stopped })
+  /** In order: what is behind an envelope that is not stored yet waits for it. */
+  #stored(lane: SendingLane): void {
+    for (let entry = lane.storing.peek(); entry?.kept; entry = lane.storing.peek()) {
+      lane.storing.shift()
+      for (const submission of entry.submissions) submission.reached('stored')
+      this.#options.bodies.take(lane, entry, entry.kept)
+      this.#options.settlement.stored(lane, entry)
     }
+  }
+
+  /** Room for the next message; where there is none, the message is refused, something makes way, or the lane waits. */
+  #hasRoom(lane: SendingLane, next: Submission): boolean {
+    const { outbox, sealer, settlement } = this.#options
+    const needed = next.size + sealer.overhead(true)
+    if (outbox.room() >= needed || (outbox.durable && lane.priority === 'receipt')) return true
+    if (outbox.whenFull === 'drop' && this.#drop(needed)) return true
+    if (next.droppable || outbox.whenFull === 'reject') {
+      settlement.refuse(lane, next, outboxFull())
+      this.#options.ended(lane)
+    } else this.#roomless.add(lane)
+    return false
+  }
+
+  /** The oldest that are droppable make way. n.b. what is in flight may have arrived. */
+  #drop(needed: number): boolean {
+    const { outbox, laneOf, settlement } = this.#options
+    while (outbox.room() < needed) {
+      const batch = new Map<SendingLane, Entry[]>()
+      let left = Math.ceil(outbox.usage().records / DROP_SHARE)
+      for (const { epoch, stored } of outbox.droppable()) {
+        const lane = laneOf(epoch)
+        const entry = lane?.unsentEntry(stored)
+        if (lane === undefined || entry === undefined) continue
+        batch.set(lane, [...(batch.get(lane) ?? []), entry])
+        if (--left === 0) break
+      }
+      if (batch.size === 0) return false
+      for (const [lane, entries] of batch) settlement.over(lane, entries, 'dropped', outboxFull)
+    }
+    return true
   }
 }

@@ -8,7 +8,7 @@ const DAY_MS = 24 * 3600_000
 
 function entry(seq: number): Entry {
   const record = { epoch: '00112233445566aa', seq, count: 1, expiresAtMs: DAY_MS, untilHandled: true }
-  return entryOf({ record: record as Entry['record'], floor: 0, stored: true, awaiting: [seq] })
+  return entryOf({ record: record as Entry['record'], body: undefined, awaiting: [seq] })
 }
 
 describe('envelopes that wait for receipts', () => {

@@ -9,6 +9,7 @@ const record = (id: string, bytes = 10): OutboxRecord => ({
   epoch: '00112233aabbccdd',
   seq: 0,
   count: 1,
+  floor: 0,
   body: new Uint8Array(bytes),
   expiresAtMs: 0,
   untilHandled: false,
@@ -18,11 +19,11 @@ const record = (id: string, bytes = 10): OutboxRecord => ({
 describe('the outbox in memory', () => {
   it('counts what it keeps, and forgets what is removed', async () => {
     const outbox = createMemoryOutbox()
-    await outbox.put(record('a'))
+    const stored = await outbox.put(record('a'))
     await outbox.put(record('b', 5))
     expect(outbox.usage()).toEqual({ records: 2, bytes: 15 })
-    outbox.remove('a', 0)
-    outbox.remove('a', 0)
+    outbox.remove(stored, 'settled', 0)
+    outbox.remove(stored, 'settled', 0)
     expect(outbox.usage()).toEqual({ records: 1, bytes: 5 })
   })
 
@@ -38,10 +39,17 @@ describe('the outbox in memory', () => {
     await few.put(record('a'))
     await expect(few.put(record('b'))).rejects.toMatchObject({ code: 'buffer-full', retryable: true })
     const small = createMemoryOutbox({ bytes: 15 })
-    await small.put(record('a'))
+    const stored = await small.put(record('a'))
+    expect(small.room()).toBe(5)
     await expect(small.put(record('b'))).rejects.toMatchObject({ code: 'buffer-full' })
-    small.remove('a', 0)
+    small.remove(stored, 'settled', 0)
     await small.put(record('b'))
+  })
+
+  it('takes one that is larger than its bound when it is empty, or nothing could be sent', async () => {
+    const small = createMemoryOutbox({ bytes: 5 })
+    await small.put(record('a'))
+    expect(small.room()).toBe(0)
   })
 
   it('refuses bounds that are not positive', () => {

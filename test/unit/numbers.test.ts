@@ -40,11 +40,21 @@ describe('numbers', () => {
   })
 
   it('resume where a former life ended; its floor is never above what is open', () => {
-    expect(carried(resumeNumbers(epoch, 9, 4, 7))).toEqual({ epoch, seq: 7, floor: 4, open: 4 })
+    expect(carried(resumeNumbers({ epoch, floor: 9, next: 7, overEnds: [] }, 4))).toEqual({ epoch, seq: 7, floor: 4, open: 4 })
+  })
+
+  it('resume with what was over above something unsettled: it raises the floor when that is settled', () => {
+    const resumed = resumeNumbers({ epoch, floor: 0, next: 9, overEnds: [6] }, 4)
+    expect(carried(resumed)).toEqual({ epoch, seq: 9, floor: 0, open: 4 })
+    expect(carried(confirmed(resumed, 6))).toEqual({ epoch, seq: 9, floor: 6, open: 6 })
+  })
+
+  it('resume with nothing left: all that was over is passed', () => {
+    expect(resumeNumbers({ epoch, floor: 2, next: 9, overEnds: [6] }, undefined).floor).toBe(6)
   })
 
   it('refuse to pass 2^53 - 1', () => {
-    expect(() => taken(resumeNumbers(epoch, 0, 0, Number.MAX_SAFE_INTEGER), 1)).toThrow(RangeError)
+    expect(() => taken(resumeNumbers({ epoch, floor: 0, next: Number.MAX_SAFE_INTEGER, overEnds: [] }, 0), 1)).toThrow(RangeError)
   })
 
   it('whatever order things settle in: floor <= open <= next, neither ever falls, and floor is the end of something over', () => {
