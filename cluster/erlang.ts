@@ -37,13 +37,26 @@ export function rabbitmqctl(context: ErlangContext, node: string, args: readonly
  * @throws {@link SealbusError} `broker-refused` when the node is not reached or the expression fails
  */
 export async function evaluate(context: ErlangContext, node: string, expression: string): Promise<unknown> {
-  const asBase64 = `binary_to_list(base64:encode(iolist_to_binary(rabbit_json:encode(begin ${expression} end)))).\n`
   const { erlCall, ctl } = context.programs
   const output =
     erlCall === undefined
-      ? await run(ctl, ['--quiet', '--node', node, 'eval', asBase64], context.env)
-      : await patiently(() => run(erlCall, ['-n', node, '-e'], context.env, asBase64))
-  const encoded = /^(?:\{ok, )?"([A-Za-z0-9+/=\s]*)"/.exec(output.trim())?.[1] // an error quotes words, too
+      ? await run(ctl, ['--quiet', '--node', node, 'eval', asEncoded(expression)], context.env)
+      : await patiently(() => run(erlCall, ['-n', node, '-e'], context.env, asEncoded(expression)))
+  return decoded(node, output)
+}
+
+/** An expression whose value comes as JSON in Base64: for `rabbitmqctl eval` and `erl_call -e`. */
+export function asEncoded(expression: string): string {
+  return `binary_to_list(base64:encode(iolist_to_binary(rabbit_json:encode(begin ${expression} end)))).\n`
+}
+
+/**
+ * The value that a node answered to {@link asEncoded}.
+ * @throws {@link SealbusError} `broker-refused` with the answer, when it is an error
+ */
+export function decoded(node: string, output: string): unknown {
+  // n.b. rabbitmqctl breaks a long text into several; an error quotes words, too, and is none
+  const encoded = /^(?:\{ok, )?((?:"[A-Za-z0-9+/=]*"\s*)+)/.exec(output.trim())?.[1]?.replaceAll(/["\s]/g, '')
   if (encoded === undefined)
     throw new SealbusError('broker-refused', `${node} answered ${output.trim().slice(0, 500)}`)
   return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'))

@@ -2,15 +2,15 @@
 import type { Cluster, ClusterNode } from '../../cluster/index.js'
 import { VHOST } from '../../cluster/index.js'
 import type { BrokerTls } from '../../cluster/options.js'
-import type { Actions, QueueState } from './actions.js'
+import type { Actions } from './actions.js'
 import { disconnected, reconnected } from './distribution.js'
 import type { ClusterDriver, Driver } from './driver.js'
 import { order, type Shell } from './erlang.js'
+import { untilWhole } from './health.js'
 import { type OperatorActions, operatorActions } from './operator.js'
-import { queueStates } from './topology.js'
+import { withoutPolicies } from './topology.js'
 import { until } from './waiting.js'
 
-const HEAL_LIMIT_MS = 120_000
 const FREEZE_LIMIT_MS = 2_000
 
 /** What a driver of local nodes cannot find out by itself. */
@@ -108,10 +108,9 @@ async function healed(cluster: Cluster, shell: Shell, actions: LocalActions): Pr
   await actions.listenOnly(shell.nodes)
   await actions.limitConnections(undefined)
   await actions.restoreDefinitions()
+  await order(shell, withoutPolicies(VHOST))
   await actions.replaceCertificates?.('valid')
-  const isWhole = async (): Promise<boolean> =>
-    whole(await cluster.runningNodes(), await queueStates(shell, VHOST), shell.nodes.length)
-  await until(isWhole, 'a whole cluster', HEAL_LIMIT_MS)
+  await untilWhole(shell, VHOST)
 }
 
 /** Out of maintenance, thresholds as configured; clearing an alarm that is not there costs nothing. */
@@ -121,11 +120,4 @@ function unburdened(): string {
     `ok = rabbit_maintenance:revive(), vm_memory_monitor:set_vm_memory_high_watermark(${configured('vm_memory_high_watermark')}), ` +
     `rabbit_disk_monitor:set_disk_free_limit(${configured('disk_free_limit')})`
   )
-}
-
-/** A queue declared while a node was away has fewer members for ever: that is no health either. */
-function whole(running: readonly string[], queues: readonly QueueState[], nodes: number): boolean {
-  const sound = (queue: QueueState): boolean =>
-    queue.leader !== '' && queue.online.length >= Math.min(3, nodes)
-  return running.length === nodes && queues.every(sound)
 }

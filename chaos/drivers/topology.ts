@@ -64,6 +64,12 @@ export function topologyActions(shell: Shell, vhost: string, provisioned: Provis
   }
 }
 
+/** Ends every policy of ours, also of a run that was killed. */
+export function withoutPolicies(vhost: string): string {
+  const ours = `P <- rabbit_policy:list_op(${text(vhost)}), rabbit_misc:pget(priority, P) =:= ${PRIORITY}`
+  return `[ok = rabbit_policy:delete_op(${text(vhost)}, rabbit_misc:pget(name, P), ${ACTOR}) || ${ours}]`
+}
+
 /** Name, leader, members and running members of the quorum queues. */
 export async function queueStates(
   shell: Shell,
