@@ -32,14 +32,14 @@ const COLUMNS = '(domain, address, epoch, seq, mark, hash, created_at_ms)'
  * Uses a number up; no row comes back where it is already. n.b. where another transaction is about to, this waits for its end.
  * Values: key, seq, mark, hash, created at.
  */
-export const CLAIM_NUMBER = `INSERT INTO sealbus_seen ${COLUMNS}
+export const CLAIM_NUMBER: string = `INSERT INTO sealbus_seen ${COLUMNS}
   SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT)
   WHERE NOT EXISTS (SELECT 1 FROM sealbus_epoch WHERE ${KEY}
     AND run_from <= CAST($4 AS BIGINT) AND run_to > CAST($4 AS BIGINT))
   ON CONFLICT DO NOTHING RETURNING seq`
 
 /** Values: key, seq. */
-export const FIND_NUMBER = `SELECT mark, hash FROM sealbus_seen WHERE ${KEY} AND seq = $4`
+export const FIND_NUMBER: string = `SELECT mark, hash FROM sealbus_seen WHERE ${KEY} AND seq = $4`
 
 /** Uses `count` numbers up outside of a transaction; a skipped one that came after all takes its new mark. Seven values each. */
 export function markNumbers(count: number): string {
@@ -51,7 +51,7 @@ export function markNumbers(count: number): string {
 }
 
 /** Values: key, start, floor, last created at. */
-export const NOTE_EPOCH = `INSERT INTO sealbus_epoch
+export const NOTE_EPOCH: string = `INSERT INTO sealbus_epoch
   (domain, address, epoch, run_from, run_to, run_at_ms, floor, last_created_at_ms)
   VALUES ($1, $2, $3, $4, $4, 0, $5, $6)
   ON CONFLICT (domain, address, epoch) DO UPDATE SET
@@ -60,18 +60,18 @@ export const NOTE_EPOCH = `INSERT INTO sealbus_epoch
       THEN excluded.last_created_at_ms ELSE sealbus_epoch.last_created_at_ms END`
 
 /** Values: key. */
-export const READ_EPOCH = `SELECT run_from, run_to, run_at_ms, floor, last_created_at_ms FROM sealbus_epoch WHERE ${KEY}`
+export const READ_EPOCH: string = `SELECT run_from, run_to, run_at_ms, floor, last_created_at_ms FROM sealbus_epoch WHERE ${KEY}`
 
 /** Values: key, the lowest number of interest. */
-export const READ_NUMBERS = `SELECT seq, mark, hash, created_at_ms FROM sealbus_seen
+export const READ_NUMBERS: string = `SELECT seq, mark, hash, created_at_ms FROM sealbus_seen
   WHERE ${KEY} AND (seq >= $4 OR mark IN ('skipped', 'parked')) ORDER BY seq`
 
 /** What the run covers needs no rows; n.b. the run was written long before, so nobody still decides without it. Values: key, run. */
-export const DROP_COVERED = `DELETE FROM sealbus_seen
+export const DROP_COVERED: string = `DELETE FROM sealbus_seen
   WHERE ${KEY} AND seq >= $4 AND seq < $5 AND mark NOT IN ('skipped', 'parked')`
 
 /** Values: key, run, now, when the run that was read was written. */
-export const COVER = `UPDATE sealbus_epoch SET run_from = $4, run_to = $5, run_at_ms = $6 WHERE ${KEY} AND run_at_ms = $7`
+export const COVER: string = `UPDATE sealbus_epoch SET run_from = $4, run_to = $5, run_at_ms = $6 WHERE ${KEY} AND run_at_ms = $7`
 
 /** What can no longer be alive: a replay of it is expired. Values: the latest time of creation. */
 export const DROP_OLD: readonly string[] = [
@@ -81,8 +81,8 @@ export const DROP_OLD: readonly string[] = [
 ]
 
 /** Values: name, ms. */
-export const NOTE_TIME = `INSERT INTO sealbus_note (name, ms) VALUES ($1, $2)
+export const NOTE_TIME: string = `INSERT INTO sealbus_note (name, ms) VALUES ($1, $2)
   ON CONFLICT (name) DO UPDATE SET ms = excluded.ms WHERE excluded.ms > sealbus_note.ms`
 
 /** Values: name. */
-export const READ_TIME = 'SELECT ms FROM sealbus_note WHERE name = $1'
+export const READ_TIME: string = 'SELECT ms FROM sealbus_note WHERE name = $1'

@@ -56,7 +56,7 @@ end
 `
 
 /** ARGV: id, number, token, lease ms. Answers `known mark hash`, `claimed`, or `held` with ms that are left. */
-export const CLAIM = `${COMMON}
+export const CLAIM: string = `${COMMON}
 local has = known(tonumber(ARGV[2]))
 if has then return has end
 local holder = redis.call('GET', KEYS[3])
@@ -69,7 +69,7 @@ return {'claimed'}
  * ARGV: id, number, mark, hash, token or '', ms that the epoch is kept. Answers `marked count overtaken`: how many marks
  * there were, and 1 where the claim had ended.
  */
-export const MARK = `${COMMON}
+export const MARK: string = `${COMMON}
 local seq = tonumber(ARGV[2])
 local overtaken = 0
 if ARGV[5] ~= '' then
@@ -88,7 +88,7 @@ return {'marked', redis.call('HINCRBY', KEYS[1], 'count', 1), overtaken}
 `
 
 /** KEYS: memory, epoch, closed. Answers `recalled`, the epoch's fields and values, and closed before or ''. */
-export const RECALL = `${COMMON}
+export const RECALL: string = `${COMMON}
 return {'recalled', redis.call('HGETALL', epoch), redis.call('GET', KEYS[3]) or ''}
 `
 
@@ -97,7 +97,7 @@ return {'recalled', redis.call('HGETALL', epoch), redis.call('GET', KEYS[3]) or 
  * whole epoch, numbers skipped. Adds: what a worker says is used up is used up, whatever others have written meanwhile; of two
  * runs that do not touch the shorter is listed. A start at or below the floor that jumps ahead says that what lies before is late.
  */
-export const NOTE = `${COMMON}
+export const NOTE: string = `${COMMON}
 local count = tonumber(ARGV[5])
 local given = {}
 for i = 6, 5 + count, 2 do given[ARGV[i]] = ARGV[i + 1] end
@@ -155,7 +155,7 @@ return {'noted'}
 `
 
 /** KEYS: memory, epoch, closed. ARGV: id, closed before ms, ms that this is kept. */
-export const CLOSE = `${COMMON}
+export const CLOSE: string = `${COMMON}
 if tonumber(ARGV[2]) > tonumber(redis.call('GET', KEYS[3]) or '0') then
   redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3])
 end
@@ -163,7 +163,7 @@ return {'closed'}
 `
 
 /** ARGV: id, ms. */
-export const TIME = `
+export const TIME: string = `
 if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {'lost'} end
 if tonumber(ARGV[2]) > (tonumber(redis.call('HGET', KEYS[1], 'time')) or 0) then
   redis.call('HSET', KEYS[1], 'time', ARGV[2])
@@ -172,7 +172,7 @@ return {'kept'}
 `
 
 /** ARGV: an id for a memory that is not there yet. Answers `open id time count`. */
-export const OPEN = `
+export const OPEN: string = `
 redis.call('HSETNX', KEYS[1], 'id', ARGV[1])
 local has = redis.call('HMGET', KEYS[1], 'id', 'time', 'count')
 return {'open', has[1], has[2] or '0', has[3] or '0'}
@@ -182,7 +182,7 @@ return {'open', has[1], has[2] or '0', has[3] or '0'}
  * KEYS: claims. ARGV: lease ms, then the token of each. A claim that has ended without another taking it begins anew.
  * Answers `renewed` and the places, from 1, of those that others have.
  */
-export const RENEW = `
+export const RENEW: string = `
 local taken = {'renewed'}
 for i, key in ipairs(KEYS) do
   local holder = redis.call('GET', key)
@@ -193,7 +193,7 @@ return taken
 `
 
 /** KEYS: a claim. ARGV: its token. */
-export const RELEASE = `
+export const RELEASE: string = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'released'}
 `
