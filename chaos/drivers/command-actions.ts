@@ -53,7 +53,7 @@ const WORDING: { readonly [A in Action]: Wording<A> } = {
 const RESULT: Readonly<Partial<Record<Action, (output: string, where: string) => unknown>>> = {
   closeConnections: (output, where) => numberOf(output, where),
   connections: (output, where) => listOf(output, where).map(String),
-  queues: (output, where) => listOf(output, where) as QueueState[],
+  queues: (output, where) => listOf(output, where),
 }
 
 /** The actions that there are commands for. */
@@ -67,7 +67,7 @@ export function commandActions(specs: ReadonlyMap<Action, CommandSpec>, run: Run
     }
     return [action, act] as const
   })
-  return Object.fromEntries(entries) as Partial<Actions>
+  return Object.fromEntries(entries)
 }
 
 function numberOf(output: string, where: string): number {

@@ -14,14 +14,14 @@
  * heal: [./mend-everything.sh]
  * ```
  *
- * An action's name is one of actions.ts. A command is a list of a program and its arguments, run without a shell; with `shell:
- * true` it is a line for `/bin/sh`, in which everything put in is quoted. Ends with 0: done; anything else: not injected.
+ * An action's name is one of actions.ts. A command is a list of a program and its arguments, run without a shell; with
+ * `shell: true` it is a line for `/bin/sh`, in which everything put in is quoted. Ends with 0: done; anything else: not injected.
  * With `eval` everything that an operator can do within the broker needs no command. What breaks something is accepted only
  * with what ends it, or with `heal`, which is run in the end whatever happened.
  */
 import { asEncoded, decoded } from '../../cluster/erlang.js'
 import { VHOST } from '../../cluster/index.js'
-import { SealbusError } from '../../src/errors.js'
+import { asError, SealbusError } from '../../src/errors.js'
 import { ACTIONS, type Action, type Actions } from './actions.js'
 import { commandActions } from './command-actions.js'
 import { type CommandSpec, commandSpec, expand, type Words } from './command-template.js'
@@ -70,10 +70,7 @@ function driverOf(plan: Plan, { brokers }: DriverSettings): Driver {
     url: node => brokers[nodes.indexOf(node)] ?? '',
     actions,
     async heal() {
-      const failure = await undo().then(
-        () => undefined,
-        (error: unknown) => error,
-      )
+      const failure = await undo().then(() => undefined, asError)
       if (heal !== undefined) await run(heal, {})
       else if (failure !== undefined) throw failure
       if (shell !== undefined) await untilWhole(shell, VHOST)

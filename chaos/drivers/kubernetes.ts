@@ -1,6 +1,6 @@
 /**
- * Drives nodes that run in pods of a StatefulSet, by `kubectl`. What happens within the broker goes through `rabbitmqctl
- * eval` in the pods. `--driver-config FILE`:
+ * Drives nodes that run in pods of a StatefulSet, by `kubectl`. What happens within the broker goes through
+ * `rabbitmqctl eval` in the pods. `--driver-config FILE`:
  *
  * ```yaml
  * pods: [rabbit-0, rabbit-1, rabbit-2]   # in the order of --brokers

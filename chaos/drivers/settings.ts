@@ -90,6 +90,6 @@ export function perBroker<T>(list: readonly T[], brokers: readonly string[], whe
 export function wrong(where: string, expected: string, given: unknown): SealbusError {
   return new SealbusError(
     'configuration',
-    `${where}: expected ${expected}, got ${JSON.stringify(given) ?? 'nothing'}`,
+    `${where}: expected ${expected}, got ${given === undefined ? 'nothing' : JSON.stringify(given)}`,
   )
 }

@@ -61,7 +61,7 @@ export function undoneBy(action: Action): Action | undefined {
 export interface Undoable {
   readonly actions: Partial<Actions>
   /** @throws Error that names what could not be ended; the next call tries that again */
-  undo(): Promise<void>
+  readonly undo: () => Promise<void>
 }
 
 /** Actions that remember what they broke. */
@@ -86,7 +86,7 @@ export function undoable(nodes: readonly string[], actions: Partial<Actions>): U
   return {
     actions: Object.fromEntries(
       names.map(action => [action, (...given: Given) => remembering(action, given)]),
-    ) as Partial<Actions>,
+    ),
     async undo() {
       const failures: string[] = []
       for (const { by, args } of [...owed.values()].reverse()) {

@@ -72,7 +72,7 @@ describe('the command driver', () => {
   })
 
   it('ends what was broken, the last first, and only that', async () => {
-    const { actions, heal } = await driver({
+    const made = await driver({
       actions: {
         kill: noting('kill', '{node}'),
         start: noting('start', '{node}'),
@@ -81,18 +81,18 @@ describe('the command driver', () => {
         memoryAlarm: noting('memory', '{node}', '{on}'),
       },
     })
-    await actions.kill?.('node1')
-    await actions.pause?.('node2')
-    await actions.memoryAlarm?.('node3', true)
-    await actions.start?.('node1', { wait: false })
-    await heal()
+    await made.actions.kill?.('node1')
+    await made.actions.pause?.('node2')
+    await made.actions.memoryAlarm?.('node3', true)
+    await made.actions.start?.('node1', { wait: false })
+    await made.heal()
     expect(noted().slice(4)).toEqual(['memory\nnode3\noff', 'resume\nnode2'])
-    await heal()
+    await made.heal()
     expect(noted()).toHaveLength(6)
   })
 
   it('goes on healing when one command fails, says which, and tries it again', async () => {
-    const { actions, heal } = await driver({
+    const made = await driver({
       actions: {
         kill: ['true'],
         start: { shell: true, run: `test -e ${folder}/allowed || { echo locked >&2; exit 4; }` },
@@ -100,19 +100,19 @@ describe('the command driver', () => {
         resume: noting('resume', '{node}'),
       },
     })
-    await actions.pause?.('node2')
-    await actions.kill?.('node1')
-    await expect(heal()).rejects.toThrow(/not healed: start node1: .*ended with code 4: locked/)
+    await made.actions.pause?.('node2')
+    await made.actions.kill?.('node1')
+    await expect(made.heal()).rejects.toThrow(/not healed: start node1: .*ended with code 4: locked/)
     expect(noted()).toEqual(['resume\nnode2'])
     const { writeFileSync } = await import('node:fs')
     writeFileSync(join(folder, 'allowed'), '')
-    await heal()
+    await made.heal()
   })
 
   it('runs the command for healing whatever has happened', async () => {
-    const { actions, heal } = await driver({ actions: { kill: ['false'] }, heal: noting('mended') })
-    await expect(actions.kill?.('node1')).rejects.toThrow('not injected: false: ended with code 1')
-    await heal()
+    const made = await driver({ actions: { kill: ['false'] }, heal: noting('mended') })
+    await expect(made.actions.kill?.('node1')).rejects.toThrow('not injected: false: ended with code 1')
+    await made.heal()
     expect(noted()).toEqual(['mended'])
   })
 

@@ -54,19 +54,19 @@ function done(): string[] {
 
 describe('the docker driver', () => {
   it('knows its nodes by what the brokers call themselves', async () => {
-    const { nodes, url } = await driver()
-    expect(nodes).toEqual(NODES)
-    expect(url('rabbit@rmq2')).toBe(BROKERS[1])
+    const made = await driver()
+    expect(made.nodes).toEqual(NODES)
+    expect(made.url('rabbit@rmq2')).toBe(BROKERS[1])
   })
 
   it('kills, stops, freezes and starts containers, and heals what is left', async () => {
-    const { actions, heal } = await driver()
-    await actions.kill?.('rabbit@rmq1')
-    await actions.start?.('rabbit@rmq1')
-    await actions.terminate?.('rabbit@rmq2')
-    await actions.pause?.('rabbit@rmq1')
+    const made = await driver()
+    await made.actions.kill?.('rabbit@rmq1')
+    await made.actions.start?.('rabbit@rmq1')
+    await made.actions.terminate?.('rabbit@rmq2')
+    await made.actions.pause?.('rabbit@rmq1')
     expect(done()).toEqual(['kill --signal KILL c1', 'start c1', 'stop --time 55 c2', 'pause c1'])
-    await heal()
+    await made.heal()
     expect(done().slice(4)).toEqual(['unpause c1', 'start c2'])
   })
 
@@ -77,10 +77,10 @@ describe('the docker driver', () => {
   })
 
   it('isolates a node by its inter-node network, and gives it back its names and address', async () => {
-    const { actions, heal } = await driver({ network: 'nodes' })
-    await actions.partition?.([['rabbit@rmq1'], ['rabbit@rmq2', 'rabbit@rmq3']])
+    const made = await driver({ network: 'nodes' })
+    await made.actions.partition?.([['rabbit@rmq1'], ['rabbit@rmq2', 'rabbit@rmq3']])
     expect(done()).toEqual(['network disconnect nodes c1'])
-    await heal()
+    await made.heal()
     expect(done().at(-1)).toBe('network connect --alias rmq1 --alias 5f1c --ip 172.20.0.2 nodes c1')
   })
 

@@ -67,9 +67,9 @@ describe('the kubernetes driver', () => {
   })
 
   it('waits for the controller to start a pod again when it heals', async () => {
-    const { actions, heal } = await driver()
-    await actions.terminate?.(NODES[0] ?? '').catch(() => undefined)
-    await heal()
+    const made = await driver()
+    await made.actions.terminate?.(NODES[0] ?? '').catch(() => undefined)
+    await made.heal()
     expect(kubectl?.calls().filter(call => call.includes('delete'))).toEqual([
       `${WHERE} delete pod rabbit-0 --wait=true`,
     ])
@@ -79,9 +79,9 @@ describe('the kubernetes driver', () => {
   })
 
   it('freezes the Erlang machine by a script that any small shell runs, and thaws it', async () => {
-    const { actions, heal } = await driver()
-    await actions.pause?.(NODES[1] ?? '')
-    await heal()
+    const made = await driver()
+    await made.actions.pause?.(NODES[1] ?? '')
+    await made.heal()
     const scripts = (kubectl?.calls() ?? []).flatMap(call => / -- sh -c (.*)/s.exec(call)?.[1] ?? [])
     expect(scripts).toHaveLength(2)
     const machine = spawn('sleep', ['30'])
