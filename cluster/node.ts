@@ -83,7 +83,7 @@ export class ClusterNode {
       members: state.nodes.map(node => node.name),
     })
     writeFileSync(this.#paths.config, config)
-    writeFileSync(this.#paths.plugins, '[rabbitmq_auth_mechanism_ssl].\n')
+    writeFileSync(this.#paths.plugins, '[rabbitmq_auth_mechanism_ssl,rabbitmq_consistent_hash_exchange].\n')
   }
 
   /** Starts the node if it is down, and waits until it listens and is a running member of its cluster. */

@@ -10,7 +10,7 @@ import type { InboxKind } from './policy.js'
 export interface ManagedConfig {
   readonly address: string
   readonly brokers: readonly string[]
-  readonly inbox: { readonly kind: InboxKind; readonly declare: boolean }
+  readonly inbox: { readonly kind: InboxKind; readonly declare: boolean; readonly partitions?: number }
 }
 
 /** The text of a new one. */

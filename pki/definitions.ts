@@ -23,6 +23,8 @@ export interface BrokerUser {
   readonly name: string
   readonly inbox: InboxKind
   readonly declare: boolean
+  /** Queues that the inbox is divided into by sender; absent: one. */
+  readonly partitions?: number
   /** Stays a user, may do nothing: so an import into a running broker takes its rights away. */
   readonly revoked: boolean
 }
@@ -39,7 +41,10 @@ export function definitions(users: readonly BrokerUser[]): string {
     permissions: users.map(permissionRow),
     topic_permissions: users.flatMap(topicPermissionRows),
     policies: POLICIES,
-    exchanges: [EXCHANGE, PARKED_EXCHANGE].map(exchangeRow),
+    exchanges: [
+      ...[EXCHANGE, PARKED_EXCHANGE].map(name => exchangeRow(name, 'topic')),
+      ...served.filter(isDivided).map(({ name }) => exchangeRow(`inbox.${name}`, 'x-consistent-hash')),
+    ],
     queues: served.flatMap(queueRows),
     bindings: served.flatMap(bindingRows),
   })
@@ -61,9 +66,10 @@ function userRow({ name }: BrokerUser): Row {
 const NOTHING = '^$'
 
 /** | own queues | A, self-declaring | B, strict | */
-function permissionRow({ name, declare, revoked }: BrokerUser): Row {
+function permissionRow(user: BrokerUser): Row {
+  const { name, declare, revoked } = user
   const row = { user: name, vhost: VHOST }
-  const own = `(inbox|parked)\\.${name}`
+  const own = `(inbox|parked)\\.${name}${isDivided(user) ? '(\\.[0-9]+)?' : ''}`
   if (revoked) return { ...row, configure: NOTHING, write: NOTHING, read: NOTHING }
   if (!declare) {
     return { ...row, configure: NOTHING, write: '^(sealbus|sealbus\\.parked)$', read: `^${own}$` }
@@ -114,11 +120,11 @@ function policyRow(name: string, queues: 'inbox' | 'parked', priority: number, d
   return { vhost: VHOST, name, pattern: `^${queues}\\.`, 'apply-to': 'queues', definition, priority }
 }
 
-function exchangeRow(name: string): Row {
+function exchangeRow(name: string, type: 'topic' | 'x-consistent-hash'): Row {
   return {
     name,
     vhost: VHOST,
-    type: 'topic',
+    type,
     durable: true,
     auto_delete: false,
     internal: false,
@@ -136,11 +142,25 @@ const QUEUE: Readonly<Record<InboxKind, { durable: boolean; arguments: Row }>> =
   transient: { durable: false, arguments: { 'x-queue-type': 'classic' } },
 }
 
-function queueRows({ name, inbox }: BrokerUser): Row[] {
+function isDivided({ partitions = 1 }: BrokerUser): boolean {
+  return partitions > 1
+}
+
+/** The exchange that divides it has the inbox's name, its queues have a number each. */
+function inboxNames(user: BrokerUser): readonly string[] {
+  const { name, partitions = 1 } = user
+  if (!isDivided(user)) return [`inbox.${name}`]
+  return Array.from({ length: partitions }, (_, i) => `inbox.${name}.${i + 1}`)
+}
+
+function queueRows(user: BrokerUser): Row[] {
+  const { name, inbox } = user
   const single: Row = inbox === 'quorum' ? { 'x-single-active-consumer': true } : {}
   const parked = QUEUE[inbox === 'transient' ? 'classic' : inbox] // what is parked outlives a node
   return [
-    queueRow(`inbox.${name}`, { ...QUEUE[inbox], arguments: { ...QUEUE[inbox].arguments, ...single } }),
+    ...inboxNames(user).map(queue =>
+      queueRow(queue, { ...QUEUE[inbox], arguments: { ...QUEUE[inbox].arguments, ...single } }),
+    ),
     queueRow(`parked.${name}`, parked),
   ]
 }
@@ -149,14 +169,23 @@ function queueRow(name: string, kind: { durable: boolean; arguments: Row }): Row
   return { name, vhost: VHOST, durable: kind.durable, auto_delete: false, arguments: kind.arguments }
 }
 
-function bindingRows({ name }: BrokerUser): Row[] {
-  const queues = { [EXCHANGE]: `inbox.${name}`, [PARKED_EXCHANGE]: `parked.${name}` }
-  return Object.entries(queues).map(([source, destination]) => ({
+function bindingRows(user: BrokerUser): Row[] {
+  const { name } = user
+  const [inbox, all] = [`inbox.${name}`, `${name}.*`]
+  const parked = bindingRow(PARKED_EXCHANGE, `parked.${name}`, 'queue', all)
+  if (!isDivided(user)) return [bindingRow(EXCHANGE, inbox, 'queue', all), parked]
+  // n.b. the routing key of a binding to a consistent-hash exchange is the queue's weight
+  const parts = inboxNames(user).map(queue => bindingRow(inbox, queue, 'queue', '1'))
+  return [...parts, bindingRow(EXCHANGE, inbox, 'exchange', all), parked]
+}
+
+function bindingRow(source: string, destination: string, type: 'queue' | 'exchange', key: string): Row {
+  return {
     source,
     vhost: VHOST,
     destination,
-    destination_type: 'queue',
-    routing_key: `${name}.*`,
+    destination_type: type,
+    routing_key: key,
     arguments: {},
-  }))
+  }
 }

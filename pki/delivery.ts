@@ -57,8 +57,8 @@ function putCard(folder: string, device: Device): number {
 /** Writes D/broker/definitions.json where it differs; returns whether it did. */
 export function writeDefinitions(pki: Pki, policy: DomainPolicy, devices: readonly Device[]): boolean {
   const users = devices.map(({ name, role, inbox, revoked }) => {
-    const { declare } = roleSettings(policy, role, pki.layout.policy)
-    return { name, inbox, declare, revoked }
+    const { declare, partitions } = roleSettings(policy, role, pki.layout.policy)
+    return { name, inbox, declare, revoked, ...(inbox === 'quorum' && partitions && { partitions }) }
   })
   return writeIfDifferent(pki.layout.definitions, definitions(users))
 }

@@ -126,8 +126,9 @@ export class DeviceWriter {
   }
 
   #managed({ name, role, inbox }: Member & { inbox: InboxKind }) {
-    const { declare } = roleSettings(this.#policy, role, this.#pki.layout.policy)
-    return { address: name, brokers: this.#pki.settings.brokers, inbox: { kind: inbox, declare } }
+    const { declare, partitions } = roleSettings(this.#policy, role, this.#pki.layout.policy)
+    const divided = partitions === undefined || inbox !== 'quorum' ? {} : { partitions }
+    return { address: name, brokers: this.#pki.settings.brokers, inbox: { kind: inbox, declare, ...divided } }
   }
 }
 

@@ -35,6 +35,8 @@ export interface RoleSettings {
   readonly inbox: InboxKind
   /** It declares its own queues (installations); otherwise they come from the definitions (devices). */
   readonly declare: boolean
+  /** Queues that its inbox is divided into by sender, for several workers, 2..64. Absent: one. */
+  readonly partitions?: number
 }
 
 export interface DomainPolicy {
@@ -76,9 +78,13 @@ function parseDomainPolicy(given: unknown, domain: string): DomainPolicy {
 }
 
 function parseRole(role: string, given: unknown): RoleSettings {
-  const { inbox, declare } = object(given, `roles.${role}`)
+  const { inbox, declare, partitions } = object(given, `roles.${role}`)
   if (typeof declare !== 'boolean') throw new TypeError(`roles.${role}.declare: expected true or false`)
-  return { inbox: checkInboxKind(String(inbox), `roles.${role}.inbox`), declare }
+  const kind = checkInboxKind(String(inbox), `roles.${role}.inbox`)
+  if (partitions === undefined) return { inbox: kind, declare }
+  if (kind !== 'quorum' || !Number.isInteger(partitions) || Number(partitions) < 2 || Number(partitions) > 64)
+    throw new TypeError(`roles.${role}.partitions: expected a whole number 2..64, of a quorum inbox`)
+  return { inbox: kind, declare, partitions: Number(partitions) }
 }
 
 function object(given: unknown, where: string): Record<string, unknown> {

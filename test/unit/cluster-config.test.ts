@@ -52,6 +52,6 @@ test('what the file for Docker says about TLS, login and partitions holds for th
 
 test('the plug-ins of the file for Docker are those of the nodes here', () => {
   expect(readFileSync(join(deployFolder(), 'enabled_plugins'), 'utf8')).toBe(
-    '[rabbitmq_auth_mechanism_ssl].\n',
+    '[rabbitmq_auth_mechanism_ssl,rabbitmq_consistent_hash_exchange].\n',
   )
 })
