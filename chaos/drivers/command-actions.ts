@@ -1,5 +1,5 @@
 /** Which words each action puts into its command, and what is read from what the command prints. */
-import type { Action, Actions, QueueState } from './actions.js'
+import type { Action, Actions } from './actions.js'
 import type { CommandSpec, Words } from './command-template.js'
 
 /** Runs a command for a node or for none; gives its standard output. */

@@ -36,13 +36,17 @@ type Kubectl = (...args: readonly string[]) => Promise<string>
 
 /**
  * Sends a signal to every Erlang machine of the pod and looks whether it took it: process 1 of a container ignores SIGSTOP.
- * Written for the smallest of shells; images have no pkill.
+ * Written for the smallest of shells; images have no pkill. n.b. a busy machine takes it a moment later.
  */
-const SIGNAL = (name: 'STOP' | 'CONT'): string =>
-  'n=0; for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = beam.smp ] || continue; ' +
-  `kill -${name} "\${p#/proc/}" || exit 1; ` +
-  `grep -q '^State:.*T' $p/status ${name === 'STOP' ? '||' : '&&'} { echo "beam.smp did not take SIG${name}" >&2; exit 1; }; ` +
-  'n=1; done; [ $n = 1 ] || { echo "no beam.smp runs here" >&2; exit 1; }'
+function signalScript(name: 'STOP' | 'CONT'): string {
+  const taken = `${name === 'STOP' ? '' : '! '}grep -q '^State:.*T' $p/status`
+  return (
+    'n=0; for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = beam.smp ] || continue; ' +
+    `kill -${name} "\${p#/proc/}" || exit 1; i=0; until ${taken}; do i=$((i+1)); ` +
+    `[ $i -le 5 ] || { echo "beam.smp did not take SIG${name}" >&2; exit 1; }; sleep 1; done; ` +
+    'n=1; done; [ $n = 1 ] || { echo "no beam.smp runs here" >&2; exit 1; }'
+  )
+}
 
 /** @throws SealbusError `configuration`; CommandError when the pods do not answer */
 export const kubernetesDriver: MakeDriver = async settings => {
@@ -118,11 +122,11 @@ function podActions(parts: {
       await until(serves, `${podOf(node)} to be started by its controller`, START_LIMIT_MS)
     },
     async pause(node) {
-      await inPod(podOf(node), 'sh', '-c', SIGNAL('STOP'))
+      await inPod(podOf(node), 'sh', '-c', signalScript('STOP'))
       frozen.add(node)
     },
     async resume(node) {
-      await inPod(podOf(node), 'sh', '-c', SIGNAL('CONT'))
+      await inPod(podOf(node), 'sh', '-c', signalScript('CONT'))
       frozen.delete(node)
     },
   }

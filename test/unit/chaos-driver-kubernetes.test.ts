@@ -96,7 +96,7 @@ describe('the kubernetes driver', () => {
           execFileSync('cat', [`/proc/${machine.pid}/status`], { encoding: 'utf8' }),
         )?.[1]
       execFileSync('sh', ['-c', own[0] ?? ''])
-      expect(state()).toBe('T')
+      expect(state()).toBe('T') // the script has waited for it
       execFileSync('sh', ['-c', own[1] ?? ''])
       expect(state()).not.toBe('T')
       expect(() =>
