@@ -26,6 +26,11 @@ export interface BrokerOptions {
   readonly heartbeatSeconds?: number
   /** One connection for publishing and consuming, for small devices: an alarm then stops consuming too. Default false. */
   readonly oneConnection?: boolean
+  /**
+   * Of a divided inbox (config.json, `inbox.partitions`): the part that is this worker's, from 1. It takes others while nobody
+   * consumes them. Needs a seen store that the workers share. Default: all parts, for a single process.
+   */
+  readonly partition?: number
 }
 
 const PROFILES: Readonly<
@@ -43,7 +48,7 @@ export async function rabbitOptions(
   const { config } = folder
   const { brokers = config.brokers, profile = 'installation' } = options
   const { connectTimeoutMs, reconnectMaxMs } = { ...profileOf(profile), ...given(options) }
-  const { heartbeatSeconds, oneConnection } = options
+  const { heartbeatSeconds, oneConnection, partition } = options
   const password = await folder.password()
   return {
     brokers,
@@ -58,6 +63,7 @@ export async function rabbitOptions(
     reconnectMaxMs,
     ...(heartbeatSeconds !== undefined && { heartbeatSeconds }),
     ...(oneConnection !== undefined && { oneConnection }),
+    ...(partition !== undefined && { partition }),
   }
 }
 

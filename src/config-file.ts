@@ -23,7 +23,12 @@ export interface ConfigFile {
   readonly seen: 'file' | 'memory'
   /** Where sealed messages wait for the broker. `file` needs `state`. Absent: `memory`. */
   readonly outbox?: 'file' | 'memory'
-  readonly inbox: { readonly kind: Recipient['inbox']; readonly declare: boolean }
+  readonly inbox: {
+    readonly kind: Recipient['inbox']
+    readonly declare: boolean
+    /** Queues that it is divided into by sender, for several workers, 2..64. */
+    readonly partitions?: number
+  }
   /** For brokers that know users by password instead of by certificate. */
   readonly user?: string
   /** File that holds the password, relative to the config file. */
@@ -68,8 +73,11 @@ function present<K extends string>(key: K, value: string | undefined): Partial<R
 function parseInbox(value: JsonObject, name: string): ConfigFile['inbox'] {
   const fields = new JsonFields(value, name)
   const kind = fields.oneOf('kind', ['quorum', 'classic', 'transient'])
-  const inbox = { kind, declare: fields.boolean('declare') }
+  const partitions = fields.optionalInteger('partitions', 2, 64)
+  const inbox = { kind, declare: fields.boolean('declare'), ...(partitions !== undefined && { partitions }) }
   fields.end()
+  if (partitions !== undefined && kind !== 'quorum')
+    throw new SealbusError('configuration', `${name}: "partitions" divides a quorum inbox, got ${kind}`)
   return inbox
 }
 

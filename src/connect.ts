@@ -58,7 +58,8 @@ const RELOAD_MS = 30_000
  * reason of the last attempt; whatever aborted the signal
  */
 export async function connect(options: ConnectOptions): Promise<Bus> {
-  const { signal, startTimeoutMs } = options
+  const { signal, startTimeoutMs, partition, seen } = options
+  if (partition !== undefined && typeof seen !== 'object') throw unshared()
   const start = { ...(signal && { signal }), ...(startTimeoutMs !== undefined && { startTimeoutMs }) }
   const overRabbit = async (folder: LoadedFolder): Promise<Transport> =>
     rabbitTransport(await rabbitOptions(folder, options))
@@ -200,6 +201,12 @@ function checkIdentity(options: SecureOptions): void {
   const { identity } = (options as SecureOptions | undefined) ?? {}
   if (typeof identity === 'string') return
   throw new TypeError(`identity: expected the path of an identity folder, got ${typeof identity}`)
+}
+
+function unshared(): SealbusError {
+  const message =
+    'partition: other workers may go on where we were: needs a seen store that they share, such as sharedSeen() or postgresSeen()'
+  return new SealbusError('configuration', message)
 }
 
 function checkReload(ms: number): number {

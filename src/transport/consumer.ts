@@ -9,12 +9,13 @@ import { atMost, type Deferred, deferred, pause, within } from './deadline.js'
 import { channelFailure, connectionLost, replyCode } from './failures.js'
 import { Generation } from './generation.js'
 import type { Link } from './link.js'
+import { keepPartitions } from './partitions.js'
 import type { LastingLink } from './reconnect.js'
 import {
   DECLARE_MS,
   declareInbox,
   type InboxKind,
-  inspectInbox,
+  inspectQueue,
   type Names,
   singleActive,
 } from './topology.js'
@@ -33,6 +34,8 @@ export interface ConsumerSetup {
   /** Declare the inbox where the broker says that it is missing. */
   readonly declare: boolean
   readonly prefetch: number
+  /** Of a divided inbox: the queue of ours, from 1; the others are taken where nobody consumes them. Absent: all. */
+  readonly partition?: number
   readonly onDelivery: (delivery: TransportDelivery) => void
   readonly onLost: () => void
   /** `refusal` changed. */
@@ -82,6 +85,7 @@ export class InboxConsumer implements TransportConsumer {
 
   /** n.b. a second consumer on the channel has its own prefetch; with a single active consumer it would wait in vain. */
   addCredit(count: number): boolean {
+    // n.b. only quorum queues divide an inbox, and those have a single active consumer
     if (singleActive(this.#setup.kind) || this.#generation?.alive !== true) return false
     this.#generation.consume(this.#setup.names.inbox, count).catch(() => undefined) // n.b. a refusal kills the generation
     return true
@@ -107,7 +111,7 @@ export class InboxConsumer implements TransportConsumer {
     const generation = await this.#build(link)
     this.#generation = generation
     this.#link = link
-    this.#built(generation)
+    this.#built(generation, link)
     const builtAt = performance.now()
     const reason = await generation.dead
     this.#generation = undefined
@@ -125,9 +129,10 @@ export class InboxConsumer implements TransportConsumer {
       deliver: (message: ConsumeMessage, from: Generation) => this.#deliver(message, from),
       stale: (id: number) => this.#setup.event({ name: 'stale-ack', detail: { generation: id } }),
     })
-    const { names, prefetch } = this.#setup
     try {
-      await within(DECLARE_MS, `consume ${names.inbox}`, generation.consume(names.inbox, prefetch))
+      for (const queue of this.#own) {
+        await within(DECLARE_MS, `consume ${queue}`, generation.consume(queue, this.#share))
+      }
       if (this.#stopped()) throw new SealbusError('closed', 'the consumer was stopped')
       return generation
     } catch (thrown) {
@@ -136,12 +141,39 @@ export class InboxConsumer implements TransportConsumer {
     }
   }
 
-  #built(generation: Generation): void {
+  #built(generation: Generation, link: Link): void {
     this.#missing = false
     this.#heardAt = performance.now()
     this.#setRefusal(undefined)
     this.#first.resolve()
     this.#setup.event({ name: 'consuming', detail: { generation: generation.id } })
+    const others = this.#setup.names.queues.filter(queue => !this.#own.includes(queue))
+    if (others.length === 0) return
+    void keepPartitions({
+      ...{ generation, others, prefetch: this.#share, event: this.#setup.event },
+      consumers: async queue => (await inspectQueue(link, queue)).consumerCount,
+    })
+  }
+
+  /** The queues that are ours in any case. */
+  get #own(): readonly string[] {
+    const { names, partition } = this.#setup
+    return partition === undefined ? names.queues : names.queues.slice(partition - 1, partition)
+  }
+
+  /** The queues of a divided inbox share the credit. */
+  get #share(): number {
+    const { names, prefetch } = this.#setup
+    return Math.max(1, Math.floor(prefetch / names.queues.length))
+  }
+
+  /** How many consumers the broker sees on the queue that has most; where one is not ours, we count as one of its. */
+  async consumers(link: Link): Promise<number> {
+    const counts = this.#setup.names.queues.map(async queue => {
+      const { consumerCount } = await inspectQueue(link, queue)
+      return consumerCount + (this.#generation?.consumes(queue) === false ? 1 : 0)
+    })
+    return Math.max(...(await Promise.all(counts)))
   }
 
   #deliver(message: ConsumeMessage, generation: Generation): void {
@@ -172,8 +204,12 @@ export class InboxConsumer implements TransportConsumer {
   /** Why the broker does not serve us, if it does not. n.b. who may not look learns it by consuming anew, but once. */
   async #forgotten(link: Link, generation: Generation): Promise<string | undefined> {
     try {
-      const found = await inspectInbox(link, this.#setup.names)
-      return starvation(found, singleActive(this.#setup.kind), generation.freeCredit)
+      for (const queue of this.#own) {
+        const found = await inspectQueue(link, queue)
+        const reason = starvation(found, singleActive(this.#setup.kind), generation.freeCredit)
+        if (reason !== undefined) return reason
+      }
+      return undefined
     } catch (thrown) {
       const failure = asError(thrown)
       const code = replyCode(failure.cause)

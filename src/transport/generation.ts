@@ -28,6 +28,7 @@ export class Generation {
   #alive = true
   #reason: Error | undefined
   #credit = 0
+  readonly #consumers = new Map<string, { tag: string; prefetch: number }>()
   #unsettled = 0
 
   constructor(opened: LinkChannel<Channel>, events: GenerationEvents) {
@@ -53,7 +54,22 @@ export class Generation {
     this.#credit += prefetch
     const qos = channel.prefetch(prefetch, false) // n.b. quorum queues know no global prefetch
     const consuming = channel.consume(queue, message => this.#take(message))
-    await this.#opened.ask(Promise.all([qos, consuming]))
+    const [, { consumerTag }] = await this.#opened.ask(Promise.all([qos, consuming]))
+    this.#consumers.set(queue, { tag: consumerTag, prefetch })
+  }
+
+  /** Whether it consumes this queue. */
+  consumes(queue: string): boolean {
+    return this.alive && this.#consumers.has(queue)
+  }
+
+  /** Takes no more of a queue; what it has delivered stays in hand. */
+  async cancel(queue: string): Promise<void> {
+    const consumer = this.#consumers.get(queue)
+    if (consumer === undefined) return
+    this.#consumers.delete(queue)
+    this.#credit -= consumer.prefetch
+    await this.#opened.ask(this.#opened.channel.cancel(consumer.tag))
   }
 
   /** Closes the channel; resolves when it is closed, or its link destroyed. */

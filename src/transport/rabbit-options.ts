@@ -23,7 +23,11 @@ export interface RabbitOptions {
     readonly kind: InboxKind
     /** Declare the own inbox and parking; else they come from the broker's definitions. */
     readonly declare: boolean
+    /** Queues that it is divided into by sender, for several workers, 2..64; quorum only. Default: not divided. */
+    readonly partitions?: number
   }
+  /** Of a divided inbox: the part that is this worker's; it takes others while nobody consumes them. Default: all parts. */
+  readonly partition?: number
   /** For DNS, TCP, TLS and AMQP handshake together, 100..120 000 ms. Default 5 000. */
   readonly connectTimeoutMs?: number
   /** The longest pause between two attempts to connect, ms, 1 000..600 000; each is random from 0 on. Default 5 000. */
@@ -38,8 +42,8 @@ export interface RabbitOptions {
 }
 
 /** Options with their defaults. */
-export type RabbitSettings = Required<Omit<RabbitOptions, 'tls' | 'credentials' | 'logger'>> &
-  Pick<RabbitOptions, 'tls' | 'credentials' | 'logger'>
+export type RabbitSettings = Required<Omit<RabbitOptions, 'tls' | 'credentials' | 'logger' | 'partition'>> &
+  Pick<RabbitOptions, 'tls' | 'credentials' | 'logger' | 'partition'>
 
 const DEFAULTS = {
   vhost: 'sealbus',
@@ -66,6 +70,9 @@ export function settings(options: RabbitOptions): RabbitSettings {
   range('connectTimeoutMs', all.connectTimeoutMs, 100, 120_000)
   range('reconnectMaxMs', all.reconnectMaxMs, 1_000, 600_000)
   range('heartbeatSeconds', all.heartbeatSeconds, 1, 3_600)
+  const { partitions = 1 } = all.inbox
+  range('inbox.partitions', partitions, 1, all.inbox.kind === 'quorum' ? 64 : 1)
+  if (all.partition !== undefined) range('partition', all.partition, 1, partitions)
   if (typeof all.brokers !== 'function') checkBrokers(all.brokers, all)
   return all
 }

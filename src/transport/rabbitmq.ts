@@ -11,7 +11,7 @@ import { Publisher } from './publisher.js'
 import { type RabbitOptions, type RabbitSettings, settings } from './rabbit-options.js'
 import { LastingLink, type LinkState } from './reconnect.js'
 import { combine } from './status.js'
-import { declareInbox, inspectInbox, type Names, names } from './topology.js'
+import { declareInbox, inspectQueue, type Names, names } from './topology.js'
 import type {
   ChannelKind,
   PublishChannel,
@@ -49,7 +49,7 @@ class RabbitTransport implements Transport {
   constructor(options: RabbitSettings) {
     this.address = options.address
     this.#options = options
-    this.#names = names(options.address, options.exchange)
+    this.#names = names(options.address, options.exchange, options.inbox.partitions)
     this.#notices = new Notices(options.logger)
     const endpoints = new Endpoints(options.brokers, options.allowPlaintext)
     this.#publishing = this.#lasting(endpoints, 'publishing')
@@ -102,8 +102,12 @@ class RabbitTransport implements Transport {
   async consumers(): Promise<number | undefined> {
     const { state } = this.#consuming.state.name === 'open' ? this.#consuming : this.#publishing
     if (state.name !== 'open') return undefined
-    return inspectInbox(state.link, this.#names).then(
-      found => found.consumerCount,
+    const { link } = state
+    const consumer = this.#consumer
+    if (consumer !== undefined) return consumer.consumers(link).catch(() => undefined)
+    const counts = this.#names.queues.map(async queue => (await inspectQueue(link, queue)).consumerCount)
+    return Promise.all(counts).then(
+      each => Math.max(...each),
       () => undefined,
     )
   }
@@ -134,8 +138,10 @@ class RabbitTransport implements Transport {
     prefetch: number,
     onLost: () => void,
   ): InboxConsumer {
+    const { partition } = this.#options
     const { kind, declare } = this.#options.inbox
     this.#consumer = new InboxConsumer({
+      ...(partition !== undefined && { partition }),
       ...{ lasting: this.#consuming, names: this.#names, kind, declare, prefetch, onDelivery, onLost },
       changed: () => this.#update(),
       event: event => this.#notices.event(event),

@@ -19,18 +19,23 @@ export const DECLARE_MS = 10_000
 export interface Names {
   readonly exchange: string
   readonly parkedExchange: string
+  /** The queue; of a divided inbox the exchange that divides it by sender. */
   readonly inbox: string
+  /** The queues: one, or one for each partition. */
+  readonly queues: readonly string[]
   readonly parked: string
   /** What is for this address, whoever sent it. */
   readonly pattern: string
 }
 
-/** Names as the broker's definitions have them. */
-export function names(address: string, exchange: string): Names {
+/** Names as the broker's definitions have them. @param partitions - queues that the inbox is divided into */
+export function names(address: string, exchange: string, partitions = 1): Names {
+  const inbox = `inbox.${address}`
   return {
     exchange,
     parkedExchange: `${exchange}.parked`,
-    inbox: `inbox.${address}`,
+    inbox,
+    queues: partitions === 1 ? [inbox] : Array.from({ length: partitions }, (_, i) => `${inbox}.${i + 1}`),
     parked: `parked.${address}`,
     pattern: `${address}.*`,
   }
@@ -76,12 +81,13 @@ export function singleActive(kind: InboxKind): boolean {
  * @throws SealbusError `unauthorised` (403, 404 exchange), `broker-refused` (406: other arguments), `timeout`, `connection-lost`
  */
 export async function declareInbox(link: Link, name: Names, kind: InboxKind): Promise<void> {
-  await step(link, `declare ${name.inbox}`, channel =>
-    channel.assertQueue(name.inbox, declaration(kind, 'inbox')),
-  )
-  await step(link, `bind ${name.inbox} to ${name.exchange}`, channel =>
-    channel.bindQueue(name.inbox, name.exchange, name.pattern),
-  )
+  for (const queue of name.queues)
+    await step(link, `declare ${queue}`, channel => channel.assertQueue(queue, declaration(kind, 'inbox')))
+  if (name.queues.length > 1) await declareDivision(link, name)
+  else
+    await step(link, `bind ${name.inbox} to ${name.exchange}`, channel =>
+      channel.bindQueue(name.inbox, name.exchange, name.pattern),
+    )
   await step(link, `declare ${name.parked}`, channel =>
     channel.assertQueue(name.parked, declaration(kind, 'parked')),
   )
@@ -90,12 +96,27 @@ export async function declareInbox(link: Link, name: Names, kind: InboxKind): Pr
   )
 }
 
-/** How many consumers and waiting messages the broker sees. @throws SealbusError as {@link declareInbox} */
-export function inspectInbox(
+/**
+ * The exchange that divides the inbox by what the routing key says of the sender. n.b. it gets messages last, when all its
+ * queues are bound; the routing key of their bindings is a weight.
+ */
+async function declareDivision(link: Link, name: Names): Promise<void> {
+  await step(link, `declare ${name.inbox} (plug-in rabbitmq_consistent_hash_exchange)`, channel =>
+    channel.assertExchange(name.inbox, 'x-consistent-hash', { durable: true }),
+  )
+  for (const queue of name.queues)
+    await step(link, `bind ${queue} to ${name.inbox}`, channel => channel.bindQueue(queue, name.inbox, '1'))
+  await step(link, `bind ${name.inbox} to ${name.exchange}`, channel =>
+    channel.bindExchange(name.inbox, name.exchange, name.pattern),
+  )
+}
+
+/** How many consumers and waiting messages the broker sees in a queue. @throws SealbusError as {@link declareInbox} */
+export function inspectQueue(
   link: Link,
-  name: Names,
+  queue: string,
 ): Promise<{ consumerCount: number; messageCount: number }> {
-  return step(link, `look at ${name.inbox}`, channel => channel.checkQueue(name.inbox))
+  return step(link, `look at ${queue}`, channel => channel.checkQueue(queue))
 }
 
 /** One step on a channel of its own: a refusal closes the channel. */
