@@ -10,6 +10,10 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     summary: 'bytes and microseconds of the envelope, beside libsodium in the same run',
     load: () => import('../bench/sealing.js'),
   },
+  outbox: {
+    summary: 'two ways to keep envelopes on disk: throughput, bytes written, kills, restart',
+    load: () => import('../bench/outbox.js'),
+  },
 }
 
 /** @returns the exit code */
