@@ -26,6 +26,8 @@ export interface BrokerOptions {
   readonly heartbeatSeconds?: number
   /** One connection for publishing and consuming, for small devices: an alarm then stops consuming too. Default false. */
   readonly oneConnection?: boolean
+  /** Keep another connection open to another node, for each that is used, and go on with it at once. Default false. */
+  readonly standby?: boolean
   /**
    * Of a divided inbox (config.json, `inbox.partitions`): the part that is this worker's, from 1. It takes others while nobody
    * consumes them. Needs a seen store that the workers share. Default: all parts, for a single process.
@@ -48,7 +50,7 @@ export async function rabbitOptions(
   const { config } = folder
   const { brokers = config.brokers, profile = 'installation' } = options
   const { connectTimeoutMs, reconnectMaxMs } = { ...profileOf(profile), ...given(options) }
-  const { heartbeatSeconds, oneConnection, partition } = options
+  const { heartbeatSeconds, oneConnection, partition, standby } = options
   const password = await folder.password()
   return {
     brokers,
@@ -64,6 +66,7 @@ export async function rabbitOptions(
     ...(heartbeatSeconds !== undefined && { heartbeatSeconds }),
     ...(oneConnection !== undefined && { oneConnection }),
     ...(partition !== undefined && { partition }),
+    ...(standby !== undefined && { standby }),
   }
 }
 

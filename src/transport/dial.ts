@@ -5,20 +5,20 @@ import { abortable, within } from './deadline.js'
 import type { Endpoint, Endpoints } from './endpoints.js'
 import { Link } from './link.js'
 import type { RabbitSettings } from './rabbit-options.js'
-import type { Dial } from './reconnect.js'
+import type { DialElsewhere } from './standby.js'
 
 /**
  * Opens connections for one purpose.
  *
  * @param purpose - shown to the broker's operator: `publishing`, `consuming`
  */
-export function dialler(options: RabbitSettings, endpoints: Endpoints, purpose: string): Dial {
-  return async signal => {
+export function dialler(options: RabbitSettings, endpoints: Endpoints, purpose: string): DialElsewhere {
+  return async (signal, avoided) => {
     const endAt = performance.now() + options.connectTimeoutMs
     const left = (): number => Math.max(1, Math.ceil(endAt - performance.now()))
     const step = <T>(what: string, promise: Promise<T>): Promise<T> =>
       abortable(within(left(), what, promise), signal)
-    const endpoint = await step('find a broker', endpoints.next())
+    const endpoint = await step('find a broker', endpoints.next(avoided))
     const tls = endpoint.tls ? await step('read the TLS files', material(options)) : undefined
     return judged(endpoints, endpoint, Link.open(target(options, endpoint, tls, purpose), left(), signal))
   }

@@ -77,14 +77,16 @@ export class Endpoints {
   /**
    * The best endpoint now: at random among those without penalty, else the one whose penalty ends first.
    *
+   * @param avoided - `host:port` that comes last
    * @throws SealbusError `configuration` (a URL is wrong), `connection-lost` (no name resolves)
    */
-  async next(): Promise<Endpoint> {
+  async next(avoided?: string): Promise<Endpoint> {
     const list = typeof this.#brokers === 'function' ? await this.#brokers() : this.#brokers
     const all = await this.#all(list.map(text => parseBroker(text, this.#allowPlaintext)))
     const until = (endpoint: Endpoint): number =>
       Math.max(this.#health.get(key(endpoint))?.until ?? 0, this.#now())
-    const best = shuffle(all).sort((a, b) => until(a) - until(b))[0]
+    const last = ({ host, port }: Endpoint): number => Number(`${host}:${port}` === avoided)
+    const best = shuffle(all).sort((a, b) => last(a) - last(b) || until(a) - until(b))[0]
     if (best === undefined)
       throw new SealbusError('configuration', 'brokers: expected at least one URL, got none')
     return best

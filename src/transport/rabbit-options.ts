@@ -36,6 +36,11 @@ export interface RabbitOptions {
   readonly heartbeatSeconds?: number
   /** Publish and consume on one connection: an alarm then stops consuming too. Default false. */
   readonly oneConnection?: boolean
+  /**
+   * Keep another connection open to another node, for publishing and for consuming each, and go on with it at once when the
+   * present one dies. Twice the connections at the broker. Default false.
+   */
+  readonly standby?: boolean
   /** Permits `amqp://`. Default false. */
   readonly allowPlaintext?: boolean
   readonly logger?: Logger
@@ -52,6 +57,7 @@ const DEFAULTS = {
   reconnectMaxMs: LAST_MS,
   heartbeatSeconds: 10,
   oneConnection: false,
+  standby: false,
   allowPlaintext: false,
 } as const
 

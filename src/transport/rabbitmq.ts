@@ -10,6 +10,7 @@ import { Notices } from './notices.js'
 import { Publisher } from './publisher.js'
 import { type RabbitOptions, type RabbitSettings, settings } from './rabbit-options.js'
 import { LastingLink, type LinkState } from './reconnect.js'
+import { Standby } from './standby.js'
 import { combine } from './status.js'
 import { declareInbox, inspectQueue, type Names, names } from './topology.js'
 import type {
@@ -38,6 +39,7 @@ class RabbitTransport implements Transport {
   #options: RabbitSettings
   #names: Names
   #notices: Notices
+  #standbys: Standby[] = []
   #publishing: LastingLink
   #consuming: LastingLink
   #publisher: Publisher
@@ -128,7 +130,8 @@ class RabbitTransport implements Transport {
     this.#stop.abort(new SealbusError('closed', 'the transport is closed'))
     this.#publisher.close()
     // n.b. not the consumer first: closing its link closes its channel, and has a deadline of its own
-    await Promise.all([this.#publishing.close(), this.#consuming.close()])
+    const standbys = this.#standbys.map(standby => standby.close())
+    await Promise.all([this.#publishing.close(), this.#consuming.close(), ...standbys])
     await this.#consumer?.stop()
     this.#update()
   }
@@ -152,7 +155,13 @@ class RabbitTransport implements Transport {
   #lasting(endpoints: Endpoints, purpose: 'publishing' | 'consuming'): LastingLink {
     const changed = (state: LinkState): void => this.#linkChanged(purpose, state)
     const backoff = new Backoff(Math.random, this.#options.reconnectMaxMs)
-    return new LastingLink(dialler(this.#options, endpoints, purpose), changed, backoff)
+    const dial = dialler(this.#options, endpoints, purpose)
+    if (!this.#options.standby) return new LastingLink(dial, changed, backoff)
+    const standby = new Standby(dial, where =>
+      this.#notices.event({ name: 'standby', detail: { connection: purpose, where } }),
+    )
+    this.#standbys.push(standby)
+    return new LastingLink(standby.dial, changed, backoff)
   }
 
   #linkChanged(purpose: string, state: LinkState): void {

@@ -3,7 +3,7 @@
  * fields. One loop moves it, so the order of Node's events does not matter.
  */
 import { asError, isSealbusError, SealbusError } from '../errors.js'
-import { Backoff } from './backoff.js'
+import { Backoff, WORKED_MS } from './backoff.js'
 import { abortable, type Deferred, deferred, pause } from './deadline.js'
 import { connectFailure } from './failures.js'
 import type { Link } from './link.js'
@@ -30,7 +30,11 @@ export type LinkState =
 const BELIEVED_REFUSALS = 3
 
 /** Opens one connection; called for each attempt. */
-export type Dial = (signal: AbortSignal) => Promise<Link>
+export interface Dial {
+  (signal: AbortSignal): Promise<Link>
+  /** The next is open already: no pause before it. */
+  readonly isReady?: () => boolean
+}
 
 /** Keeps one connection open. */
 export class LastingLink {
@@ -92,7 +96,9 @@ export class LastingLink {
     const reason = await link.closed
     this.#waiting = this.#closed() ? this.#waiting : deferred()
     const loss = connectFailure(reason ?? new Error('it was closed'), link.where)
-    return this.#pause(loss, 'waiting', this.#backoff.lost(performance.now() - openedAt))
+    const lifeMs = performance.now() - openedAt
+    const delayMs = this.#backoff.lost(lifeMs)
+    return this.#pause(loss, 'waiting', lifeMs >= WORKED_MS && this.#dial.isReady?.() ? 0 : delayMs)
   }
 
   async #attempt(): Promise<{ link: Link | undefined; failure: SealbusError }> {
