@@ -50,13 +50,21 @@ export class Standby {
     const turn = ++this.#keeping
     const backoff = new Backoff()
     while (turn === this.#keeping && active.open && !signal.aborted) {
-      if (this.#link?.open) await Promise.race([this.#link.closed, active.closed])
-      else if (!(await this.#open(active.where))) await pause(backoff.failed(), signal)
+      const delayMs = (await this.#open(active.where)) ? await this.#watch(active, backoff) : backoff.failed()
+      if (active.open) await pause(delayMs, signal)
     }
+  }
+
+  /** Until one of both is dead; how long to wait then. */
+  async #watch(active: Link, backoff: Backoff): Promise<number> {
+    const openedAt = performance.now()
+    await Promise.race([this.#link?.closed, active.closed])
+    return backoff.lost(performance.now() - openedAt)
   }
 
   /** n.b. one that comes when `active` is dead already serves as well. */
   async #open(avoided: string): Promise<boolean> {
+    if (this.#link?.open) return true
     const link = await this.#dial(this.#stop.signal, avoided).catch(() => undefined)
     if (link === undefined) return false
     if (this.#stop.signal.aborted || this.#link?.open) await link.close()
