@@ -3,7 +3,9 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SealbusError } from '../src/errors.js'
+import { epmdPidFiles } from './epmd.js'
 import { type ErlangContext, erlangBinary, evaluate, rabbitmqctl } from './erlang.js'
+import { removeNetwork } from './network.js'
 import { ClusterNode } from './node.js'
 import type { BrokerTls } from './options.js'
 import { releasePorts } from './ports.js'
@@ -84,7 +86,12 @@ export class Cluster {
 
   /** `rabbitmqctl import_definitions FILE`: adds and changes, deletes nothing. */
   async importDefinitions(file: string): Promise<void> {
-    await this.ctl(['import_definitions', file])
+    // n.b. rabbitmqctl wants a host name with a dot where nodes have long names, and a machine need not have one
+    if (this.#state.network === undefined) await this.ctl(['import_definitions', file])
+    else
+      await this.evaluate(
+        `{ok, B} = file:read_file(${erlangBinary(file)}), ok = rabbit_definitions:import_raw(B), true`,
+      )
   }
 
   /** Running nodes serve this certificate from the next handshake on; connections that are there go on. */
@@ -109,12 +116,16 @@ export class Cluster {
   /** Ends all nodes at once and deletes their data. Certificates stay, and so do the ports for the next start. */
   async down(): Promise<void> {
     await Promise.all(this.nodes.map(node => node.kill()))
-    const epmd = livingProcess(this.#paths.epmdPid)
-    if (epmd !== undefined) signal(epmd, 'SIGKILL')
-    for (const gone of ['nodes', 'home', 'epmd.pid', 'epmd.log']) {
+    for (const pidFile of epmdPidFiles(this.#paths, this.#state)) {
+      const epmd = livingProcess(pidFile)
+      if (epmd !== undefined) signal(epmd, 'SIGKILL')
+      rmSync(pidFile, { force: true })
+    }
+    for (const gone of ['nodes', 'home', 'epmd.log']) {
       rmSync(join(this.dir, gone), { recursive: true, force: true, maxRetries: 3 })
     }
     rmSync(this.#paths.stateFile, { force: true })
+    if (this.#state.network !== undefined) removeNetwork(this.#state.network, this.nodes.length)
     releasePorts(this.#state.portBlock)
   }
 

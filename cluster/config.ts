@@ -9,8 +9,10 @@ import { fileURLToPath } from 'node:url'
 
 /** What differs from node to node and from machine to machine. */
 export interface NodeSettings {
-  /** Loopback port for AMQP over TLS. */
+  /** Port for AMQP over TLS. */
   readonly port: number
+  /** Address that it listens on. Default 127.0.0.1. */
+  readonly host?: string
   /** Roots that client certificates are checked against. */
   readonly clientCaFile: string
   readonly serverCertFile: string
@@ -42,7 +44,7 @@ export function nodeConfig(settings: NodeSettings): string {
 
 function values(settings: NodeSettings): Map<string, string> {
   return new Map([
-    ['listeners.ssl.default', `127.0.0.1:${settings.port}`],
+    ['listeners.ssl.default', `${settings.host ?? '127.0.0.1'}:${settings.port}`],
     ['ssl_options.cacertfile', settings.clientCaFile],
     ['ssl_options.certfile', settings.serverCertFile],
     ['ssl_options.keyfile', settings.serverKeyFile],

@@ -18,6 +18,8 @@ export interface ErlangContext {
   readonly programs: RabbitmqPrograms
   /** Environment of the cluster: HOME with the cookie, epmd's port and address. */
   readonly env: Record<string, string>
+  /** What goes before a program that talks to this node; nothing by default. */
+  readonly prefix?: (node: string) => readonly string[]
 }
 
 /**
@@ -27,7 +29,7 @@ export interface ErlangContext {
  * @throws {@link SealbusError} `broker-refused` with what it wrote to its standard error
  */
 export function rabbitmqctl(context: ErlangContext, node: string, args: readonly string[]): Promise<string> {
-  return run(context.programs.ctl, ['--quiet', '--node', node, ...args], context.env)
+  return run(context, node, [context.programs.ctl, '--quiet', '--node', node, ...args])
 }
 
 /**
@@ -37,11 +39,11 @@ export function rabbitmqctl(context: ErlangContext, node: string, args: readonly
  * @throws {@link SealbusError} `broker-refused` when the node is not reached or the expression fails
  */
 export async function evaluate(context: ErlangContext, node: string, expression: string): Promise<unknown> {
-  const { erlCall, ctl } = context.programs
+  const { erlCall } = context.programs
   const output =
     erlCall === undefined
-      ? await run(ctl, ['--quiet', '--node', node, 'eval', asEncoded(expression)], context.env)
-      : await patiently(() => run(erlCall, ['-n', node, '-e'], context.env, asEncoded(expression)))
+      ? await rabbitmqctl(context, node, ['eval', asEncoded(expression)])
+      : await patiently(() => run(context, node, [erlCall, '-n', node, '-e'], asEncoded(expression)))
   return decoded(node, output)
 }
 
@@ -80,21 +82,22 @@ export function erlangBinary(text: string): string {
 }
 
 function run(
-  program: string,
-  args: readonly string[],
-  env: Record<string, string>,
+  { env, prefix }: ErlangContext,
+  node: string,
+  command: readonly string[],
   input = '',
 ): Promise<string> {
+  const [program = '', ...args] = [...(prefix?.(node) ?? []), ...command]
   return new Promise((resolve, reject) => {
     const options = { env, timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES, killSignal: 'SIGKILL' as const }
-    const child = execFile(program, [...args], options, (error, stdout, stderr) => {
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
       if (error === null) {
         resolve(stdout)
         return
       }
       const said = (stderr || stdout || error.message).trim().slice(0, 2_000)
       reject(
-        new SealbusError('broker-refused', `${program.split('/').at(-1) ?? program} failed: ${said}`, {
+        new SealbusError('broker-refused', `${command[0]?.split('/').at(-1) ?? program} failed: ${said}`, {
           cause: error,
         }),
       )

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SealbusError } from '../src/errors.js'
 import { Cluster } from './cluster.js'
-import { startEpmd } from './epmd.js'
+import { epmdPidFiles, startEpmd } from './epmd.js'
 import type { ErlangContext } from './erlang.js'
+import { makeNetwork, removeNetwork, within } from './network.js'
 import type { ClusterOptions } from './options.js'
 import { releasePorts } from './ports.js'
 import { livingProcess } from './process.js'
@@ -24,6 +25,7 @@ export async function launch(
   const cluster = clusterOf(paths, state)
   if (options.ephemeral === true) endWithProcess(paths, state)
   const down = cluster.nodes.filter(node => node.pid === undefined)
+  if (state.network !== undefined) makeNetwork(state.network, state.nodes.length)
   await startEpmd(paths, state, contextOf(paths, state))
   await Promise.all(
     down.map(async node => {
@@ -85,10 +87,11 @@ function endWithProcess(paths: ClusterPaths, state: ClusterState): void {
     if (process.listenerCount(name) === 0) process.once(name, () => process.exit(1))
   }
   process.once('exit', () => {
-    const pidFiles = [...state.nodes.map(node => nodePaths(paths, node).pid), paths.epmdPid]
+    const pidFiles = [...state.nodes.map(node => nodePaths(paths, node).pid), ...epmdPidFiles(paths, state)]
     for (const id of pidFiles.map(livingProcess)) {
       if (id !== undefined) process.kill(id.pid, 'SIGKILL')
     }
+    if (state.network !== undefined) removeNetwork(state.network, state.nodes.length)
     releasePorts(state.portBlock)
     rmSync(paths.stateFile, { force: true })
   })
@@ -113,5 +116,6 @@ function contextOf(paths: ClusterPaths, state: ClusterState): ErlangContext {
     RABBITMQ_CTL_DIST_PORT_MIN: '35000',
     RABBITMQ_CTL_DIST_PORT_MAX: '39000',
   }
-  return { programs: requireRabbitmq(), env }
+  const networks = new Map(state.nodes.map(({ name, network }) => [name, network]))
+  return { programs: requireRabbitmq(), env, prefix: node => within(networks.get(node)) }
 }

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SealbusError } from '../src/errors.js'
 import { nodeConfig } from './config.js'
 import { type ErlangContext, evaluate } from './erlang.js'
+import { type NodeNetwork, within } from './network.js'
 import {
   isAlive,
   isStopped,
@@ -23,15 +24,16 @@ const STOP_LIMIT_MS = 60_000
 const KILL_LIMIT_MS = 10_000
 const POLL_MS = 150
 
-/** Two schedulers and no busy waiting: several nodes share a small machine. Distribution on loopback only. */
-const ERLANG_ARGUMENTS =
-  '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1} -kernel net_ticktime 8'
+/** Two schedulers and no busy waiting: several nodes share a small machine. */
+const ERLANG_ARGUMENTS = '+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel net_ticktime 8'
 
 /** A node that can be ended in every way that a power cut, an operator or a stuck machine would. */
 export class ClusterNode {
   readonly name: string
-  /** AMQP over TLS, on 127.0.0.1. */
+  /** AMQP over TLS. */
   readonly port: number
+  /** Where clients find it: 127.0.0.1, or an address of its own. */
+  readonly host: string
   readonly #state: NodeState
   readonly #paths: NodePaths
   readonly #context: ErlangContext
@@ -39,13 +41,19 @@ export class ClusterNode {
   constructor(node: NodeState, paths: ClusterPaths, context: ErlangContext) {
     this.name = node.name
     this.port = node.port
+    this.host = node.network?.clientAddress ?? '127.0.0.1'
     this.#state = node
     this.#paths = nodePaths(paths, node)
     this.#context = context
   }
 
+  /** The node's own network namespace, where it has one. */
+  get network(): NodeNetwork | undefined {
+    return this.#state.network
+  }
+
   get url(): string {
-    return `amqps://127.0.0.1:${this.port}`
+    return `amqps://${this.host}:${this.port}`
   }
 
   /** The Erlang machine's process id; undefined while the node is down. */
@@ -76,6 +84,7 @@ export class ClusterNode {
     const tls = (file: string): string => join(paths.tls, file)
     const config = nodeConfig({
       port: this.port,
+      host: this.host,
       clientCaFile: tls('client-ca.crt'),
       serverCertFile: tls('server.crt'),
       serverKeyFile: tls('server.key'),
@@ -96,7 +105,8 @@ export class ClusterNode {
   async launch(): Promise<void> {
     if (this.#process() !== undefined) return
     const { dir, output, pid } = this.#paths
-    await startDetached(this.#context.programs.server, [], {
+    const [program = '', ...args] = [...within(this.network), this.#context.programs.server]
+    await startDetached(program, args, {
       env: this.#environment(),
       cwd: dir,
       logFile: output,
@@ -122,7 +132,7 @@ export class ClusterNode {
   /** True when something accepts connections on the node's port. */
   listens(): Promise<boolean> {
     return new Promise(resolve => {
-      const socket = connect({ port: this.port, host: '127.0.0.1' })
+      const socket = connect({ port: this.port, host: this.host })
       const done = (open: boolean) => () => {
         socket.destroy()
         resolve(open)
@@ -182,6 +192,7 @@ export class ClusterNode {
 
   #environment(): Record<string, string> {
     const { dir, config, plugins, log } = this.#paths
+    const address = this.network?.nodeAddress ?? '127.0.0.1' // nodes talk to each other there, and nowhere else
     return {
       ...this.#context.env,
       detached: '1', // makes the start script become the Erlang machine instead of waiting for it: its pid is ours
@@ -199,7 +210,8 @@ export class ClusterNode {
       RABBITMQ_FEATURE_FLAGS_FILE: join(dir, 'feature_flags'),
       RABBITMQ_PID_FILE: join(dir, 'rabbitmq.pid'),
       RABBITMQ_SCHEDULER_BIND_TYPE: 'u', // unbound: else all nodes sit on the same core
-      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: ERLANG_ARGUMENTS,
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `${ERLANG_ARGUMENTS} -kernel inet_dist_use_interface {${address.replaceAll('.', ',')}}`,
+      ...(this.network === undefined ? {} : { RABBITMQ_USE_LONGNAME: 'true', ERL_EPMD_ADDRESS: address }),
     }
   }
 }

@@ -1,5 +1,7 @@
 /** What a cluster is asked for. */
 
+import type { NetworkNumber } from './network.js'
+
 /** PEM files of the broker. */
 export interface BrokerTls {
   /** Roots that client certificates are checked against. */
@@ -21,6 +23,8 @@ export interface ClusterOptions {
   readonly definitions?: string
   /** The PKI folder, to be remembered in the state. */
   readonly pki?: string
+  /** Each node in a network namespace of its own (network.ts): needs root. The certificate must name the nodes' addresses. */
+  readonly network?: NetworkNumber
   /** The cluster ends at the latest when this process ends in an orderly way. Default false. */
   readonly ephemeral?: boolean
   /** Hears a line for each step. */

@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, w
 import { join, resolve } from 'node:path'
 import { asError, SealbusError } from '../src/errors.js'
 import { deployFolder } from './config.js'
+import { type NodeNetwork, nodeNetwork } from './network.js'
 import type { BrokerTls, ClusterOptions } from './options.js'
 import { type ClusterPorts, MAX_NODES, reservePorts } from './ports.js'
 import { ownProcess } from './process.js'
@@ -34,17 +35,24 @@ export async function setUp(
 }
 
 function newState(name: string, ports: ClusterPorts, options: ClusterOptions): ClusterState {
+  const place = (i: number): NodeNetwork | undefined =>
+    options.network === undefined ? undefined : nodeNetwork(options.network, i + 1)
   return {
     version: 1,
     name,
-    urls: ports.nodes.map(node => `amqps://127.0.0.1:${node.amqps}`),
+    urls: ports.nodes.map((node, i) => `amqps://${place(i)?.clientAddress ?? '127.0.0.1'}:${node.amqps}`),
     portBlock: ports.block,
     epmdPort: ports.epmd,
-    nodes: ports.nodes.map((node, i) => ({
-      name: `rmq${i + 1}@localhost`,
-      port: node.amqps,
-      distributionPort: node.distribution,
-    })),
+    nodes: ports.nodes.map((node, i) => {
+      const network = place(i)
+      return {
+        name: `rmq${i + 1}@${network?.nodeAddress ?? 'localhost'}`,
+        port: node.amqps,
+        distributionPort: node.distribution,
+        ...(network === undefined ? {} : { network }),
+      }
+    }),
+    ...(options.network === undefined ? {} : { network: options.network }),
     ...(options.pki === undefined ? {} : { pki: options.pki }),
     ...(options.ephemeral === true ? { owner: ownProcess() } : {}),
   }

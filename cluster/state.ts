@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { SealbusError } from '../src/errors.js'
+import type { NetworkNumber, NodeNetwork } from './network.js'
 import type { ProcessId } from './process.js'
 
 /** What `cluster.json` holds. Process ids are not in it: each has a pid file beside its node's data. */
@@ -17,6 +18,8 @@ export interface ClusterState {
   readonly nodes: readonly NodeState[]
   /** The PKI folder whose devices the cluster lets in, where there is one. */
   readonly pki?: string
+  /** Set where each node has a network namespace of its own. */
+  readonly network?: NetworkNumber
   /** SHA-256 of the definitions imported last, in hex. */
   readonly definitions?: string
   /** Set for clusters that must not outlive the process that started them. */
@@ -29,6 +32,8 @@ export interface NodeState {
   readonly name: string
   readonly port: number
   readonly distributionPort: number
+  /** Set where the node has a network namespace of its own. */
+  readonly network?: NodeNetwork
 }
 
 /** Absolute paths inside a cluster's folder. */
