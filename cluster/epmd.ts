@@ -54,7 +54,7 @@ async function startOne(
 ): Promise<void> {
   if (livingProcess(pidFile) !== undefined) return
   const port = String(state.epmdPort)
-  const [program = '', ...args] = [...prefix, programs.epmd, '-port', port, '-address', address]
+  const [program, ...args] = [...prefix, programs.epmd, '-port', port, '-address', address]
   await startDetached(program, args, { env, cwd: paths.dir, logFile: paths.epmdLog, pidFile })
   if (prefix.length > 0) return // it cannot be reached from here; the nodes, which wait for each other, find it
   const deadline = Date.now() + EPMD_LIMIT_MS

@@ -105,7 +105,7 @@ export class ClusterNode {
   async launch(): Promise<void> {
     if (this.#process() !== undefined) return
     const { dir, output, pid } = this.#paths
-    const [program = '', ...args] = [...within(this.network), this.#context.programs.server]
+    const [program, ...args] = [...within(this.network), this.#context.programs.server]
     await startDetached(program, args, {
       env: this.#environment(),
       cwd: dir,

@@ -27,7 +27,7 @@ beforeAll(async () => {
   makeNetwork(number, 3)
   makeNetwork(number, 3) // is there already
   for (const node of nodes) {
-    const [program = '', ...args] = [...within(node), process.execPath, '-e', SERVER]
+    const [program, ...args] = [...within(node), process.execPath, '-e', SERVER]
     const server = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     servers.push(server)
     await once(server.stdout, 'data')
@@ -42,7 +42,7 @@ afterAll(() => {
 /** Whether one node gets through to another within a second. */
 async function reaches(from: NodeNetwork, to: NodeNetwork): Promise<boolean> {
   const dial = `const s = require('net').connect(4000, '${to.nodeAddress}'); s.on('data', () => process.exit(0)); s.on('error', () => process.exit(1)); setTimeout(() => process.exit(2), 1000)`
-  const [program = '', ...args] = [...within(from), process.execPath, '-e', dial]
+  const [program, ...args] = [...within(from), process.execPath, '-e', dial]
   const [code] = (await once(spawn(program, args), 'exit')) as [number]
   return code === 0
 }
