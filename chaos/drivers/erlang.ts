@@ -14,10 +14,10 @@ export interface Shell {
 }
 
 /** For operations that were done by us, in the broker's own log. */
-export const ACTOR = '<<"sealbus chaos">>'
+export const ACTOR: string = '<<"sealbus chaos">>'
 
 /** A binary literal. */
-export const text = erlangBinary
+export const text: (given: string) => string = erlangBinary
 
 /** `rabbit_misc:r(…)`: a queue or an exchange of a vhost. */
 export function resource(vhost: string, kind: 'queue' | 'exchange', name: string): string {
