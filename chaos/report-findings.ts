@@ -62,6 +62,9 @@ export class FindingsMaker {
         this.#totals.placed++
         this.#placed.add(`${entry.epoch}:${entry.seq}`)
         break
+      case 'ended':
+        for (const lane of entry.lanes) this.#lane(lane).pending.clear()
+        break
       case 'event':
         if (entry.name === 'lane-stopped') this.#totals.nacked++
     }

@@ -103,7 +103,7 @@ function latency(timeline: Timeline, axis: Axis): Panel {
     html`${shape(`area-${name}`, areaPath(xs, p99.map(y), p50.map(y)))}${shape(`line-${name}`, linePath(xs, p50.map(y)))}`
   const labels = Array.from({ length: decades + 1 }, (_, i) => ({
     at: 1 - i / decades,
-    label: `${count(10 ** i)}\u00a0ms`,
+    label: i < 3 ? `${10 ** i}\u00a0ms` : `${count(10 ** (i - 3))}\u00a0s`,
   }))
   return {
     title: 'Time from send, logarithmic',

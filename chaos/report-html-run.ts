@@ -2,6 +2,7 @@
 import { gapMs } from './gap.js'
 import { timelineChart } from './report-html-panels.js'
 import {
+  allowedTable,
   configurationList,
   connectionTable,
   countOf,
@@ -26,7 +27,7 @@ export function runSection(run: RunModel, open: boolean): Markup {
 ${run.description !== '' && html`<p class="description">${run.description}</p>`}<p class="sentence ${CLASSES[run.verdict]}">${sentenceOf(run)}</p>
 ${run.error !== undefined && html`<p class="error"><b>No result:</b> ${run.error}</p>`}${messageTable(run)}${timelineChart(run)}
 <div class="columns"><div>${invariantTable(run)}</div><div>${gapTable(run)}</div></div>
-${faultTable(run)}${seriesTable(run)}${connectionTable(run)}${memoryTable(run)}${configurationList(run)}${
+${faultTable(run)}${allowedTable(run)}${seriesTable(run)}${connectionTable(run)}${memoryTable(run)}${configurationList(run)}${
   run.notes.length > 0 && html`<ul class="notes">${run.notes.map(note => html`<li>${note}</li>`)}</ul>`
 }</article>
 </details>
@@ -47,9 +48,11 @@ export function badge(verdict: RunVerdict): Markup {
   return html`<span class="badge ${CLASSES[verdict]}"><span aria-hidden="true">${MARKS[verdict]}</span> ${verdict}</span>`
 }
 
-/** Lost, duplicated, reordered, pending and rejected messages. */
+/** Lost, duplicated, reordered, pending and rejected messages, but for those that the scenario allows. */
 export function brokenOf({ invariants }: RunModel): Readonly<Record<NamedMessages['what'], number>> {
-  const messages = invariants.flatMap(invariant => invariant.messages)
+  const messages = invariants
+    .filter(({ verdict }) => verdict === 'broken')
+    .flatMap(invariant => invariant.messages)
   const of = (what: NamedMessages['what']): number => countOf(messages, what)
   return {
     lost: of('lost'),

@@ -63,6 +63,7 @@ th:last-child,td:last-child{padding-right:0}
 thead th{font-weight:500;color:var(--quiet);font-size:13px}
 .number{text-align:right;white-space:nowrap}
 .scroll{overflow-x:auto}
+.scroll code{white-space:nowrap}
 td.bad{color:var(--bad);font-weight:600}
 .summary{margin:16px 0 32px}
 .summary caption{font-size:16px}
@@ -153,7 +154,14 @@ h1{font-size:24px}
 .labels span{font-size:11px}
 dl>div{display:block}
 .gauge-column{display:none}
-.summary th,.summary td{padding-right:8px;font-size:13px}
+.summary thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.summary,.summary tbody,.summary tr,.summary td{display:block}
+.summary caption{display:block}
+.summary tr{display:flex;flex-wrap:wrap;gap:2px 14px;padding:8px 0;border-bottom:1px solid var(--rule)}
+.summary td{border:0;padding:0}
+.summary .title{flex:0 0 100%}
+.summary .wide{display:none}
+.summary .number::before{content:attr(data-label) " ";color:var(--quiet);font-weight:400}
 }
 `
 

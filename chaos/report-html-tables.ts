@@ -21,11 +21,27 @@ export function invariantTable({ invariants }: RunModel): Markup {
 `
 }
 
-/** Each message that was lost, duplicated, reordered, left pending or rejected. */
+/** Each message that broke a promise: lost, duplicated, reordered, left pending, rejected. */
 export function messageTable(run: RunModel): Markup {
-  const messages = run.invariants.flatMap(invariant => invariant.messages)
+  const messages = run.invariants.filter(isBroken).flatMap(invariant => invariant.messages)
+  return messages.length === 0 ? html`` : named(run, 'Messages that broke a promise', messages)
+}
+
+/** What happened to messages and is allowed by the scenario. */
+export function allowedTable(run: RunModel): Markup {
+  const messages = run.invariants.filter(each => !isBroken(each)).flatMap(invariant => invariant.messages)
   if (messages.length === 0) return html``
-  return html`<div class="scroll"><table><caption>Messages that broke a promise</caption>
+  const caption = 'What the scenario allows'
+  return html`<details><summary>${caption}</summary>${named(run, caption, messages)}</details>
+`
+}
+
+function isBroken({ verdict }: InvariantVerdict): boolean {
+  return verdict === 'broken'
+}
+
+function named(run: RunModel, caption: string, messages: readonly NamedMessages[]): Markup {
+  return html`<div class="scroll" tabindex="0"><table><caption>${caption}</caption>
 <thead><tr><th scope="col">what</th><th scope="col">lane</th><th scope="col" class="number">message</th><th scope="col">epoch</th><th scope="col" class="number">number</th><th scope="col" class="number">at</th></tr></thead>
 <tbody>${messages.map(
     each => html`<tr><td>${each.what}${each.code !== undefined && html` (${each.code})`}</td><td><code>${each.lane}</code></td>
@@ -43,7 +59,7 @@ export function gapTable({ gaps, boundMs }: RunModel): Markup {
   const rows = gaps.map(gap => gapRow(gap, boundMs, most))
   const bound = boundMs === undefined ? '' : `, bound ${duration(boundMs)}`
   const table = (caption: string, part: readonly Markup[]): Markup =>
-    html`<div class="scroll"><table class="gaps"><caption>${caption}</caption>
+    html`<div class="scroll" tabindex="0"><table class="gaps"><caption>${caption}</caption>
 <thead><tr><th scope="col">lane</th><th scope="col" class="number">confirms</th><th scope="col" class="number">deliveries</th><th scope="col" class="gauge-column"><span class="unseen">of the bound</span></th></tr></thead>
 <tbody>${part}</tbody></table></div>
 `
@@ -59,7 +75,7 @@ export function gapTable({ gaps, boundMs }: RunModel): Markup {
 export function faultTable(run: RunModel): Markup {
   const { faults, timeline } = run
   if (faults.length <= 1) return html``
-  return html`<details><summary>${plural(faults.length, 'fault')}, one by one</summary><div class="scroll"><table><caption>Faults</caption>
+  return html`<details><summary>${plural(faults.length, 'fault')}, one by one</summary><div class="scroll" tabindex="0"><table><caption>Faults</caption>
 <thead><tr><th scope="col">fault</th><th scope="col" class="number">at</th><th scope="col" class="number">lasted</th><th scope="col" class="number">longest silence</th></tr></thead>
 <tbody>${faults.map(({ name, injectedMs, healedMs }) => {
     const end = healedMs ?? run.durationMs
@@ -78,7 +94,7 @@ export function seriesTable(run: RunModel): Markup {
   if (sent.length <= 1) return html``
   const every = Math.ceil(sent.length / MOST_ROWS)
   const rows = Array.from({ length: Math.ceil(sent.length / every) }, (_, i) => i * every)
-  return html`<details><summary>The timeline in numbers</summary><div class="scroll"><table><caption>Sums of ${duration(every * binMs)} each; p50 is the middle one of the bins of ${duration(binMs)}, p99 the highest</caption>
+  return html`<details><summary>The timeline in numbers</summary><div class="scroll" tabindex="0"><table><caption>Sums of ${duration(every * binMs)} each; p50 is the middle one of the bins of ${duration(binMs)}, p99 the highest</caption>
 <thead><tr><th scope="col" class="number">from</th><th scope="col" class="number">sent</th><th scope="col" class="number">confirmed</th><th scope="col" class="number">handled</th><th scope="col" class="number">to confirmed p50</th><th scope="col" class="number">p99</th><th scope="col" class="number">to handled p50</th><th scope="col" class="number">p99</th></tr></thead>
 <tbody>${rows.map(at => seriesRow(timeline, at, every, originOf(run)))}</tbody></table></div></details>
 `
@@ -88,7 +104,7 @@ export function seriesTable(run: RunModel): Markup {
 export function connectionTable({ timeline }: RunModel): Markup {
   const bands = timeline.connections
   if (bands.length === 0) return html``
-  return html`<details><summary>Connections in numbers</summary><div class="scroll"><table><caption>Time in each state</caption>
+  return html`<details><summary>Connections in numbers</summary><div class="scroll" tabindex="0"><table><caption>Time in each state</caption>
 <thead><tr><th scope="col">party</th><th scope="col" class="number">not ready</th><th scope="col" class="number">times lost</th><th scope="col">states</th></tr></thead>
 <tbody>${bands.map(({ party, stretches }) => {
     const sums = new Map<keyof typeof STATE_WORDS, number>()
@@ -104,7 +120,7 @@ export function connectionTable({ timeline }: RunModel): Markup {
 /** Each process's memory: first, highest, last. */
 export function memoryTable({ timeline }: RunModel): Markup {
   if (timeline.memory.length === 0) return html``
-  return html`<details><summary>Memory in numbers</summary><div class="scroll"><table><caption>Resident memory and JavaScript heap</caption>
+  return html`<details><summary>Memory in numbers</summary><div class="scroll" tabindex="0"><table><caption>Resident memory and JavaScript heap</caption>
 <thead><tr><th scope="col">process</th><th scope="col" class="number">resident: first</th><th scope="col" class="number">highest</th><th scope="col" class="number">last</th><th scope="col" class="number">heap: highest</th></tr></thead>
 <tbody>${timeline.memory.map(({ process, points }) => {
     const [first, last] = [points[0], points.at(-1)]

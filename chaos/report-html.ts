@@ -59,24 +59,59 @@ function headline(runs: readonly RunModel[]): string {
   return `${parts.join(', ')} of ${count(runs.length)} runs`
 }
 
+/** n.b. on a narrow screen each row is a card (CSS), which would take the table's roles away: they are said outright. */
 function summaryTable(runs: readonly RunModel[]): Markup {
   if (runs.length === 0) return html``
-  return html`<table class="summary"><caption>All runs</caption>
-<thead><tr><th scope="col">fault</th><th scope="col" class="number wide">run</th><th scope="col">verdict</th><th scope="col" class="number">gap</th><th scope="col" class="number wide">bound</th><th scope="col" class="number">lost</th><th scope="col" class="number"><abbr title="duplicated">dupl.</abbr></th><th scope="col" class="number"><abbr title="reordered">reord.</abbr></th><th scope="col" class="number wide">confirmed</th><th scope="col" class="number wide">handled</th></tr></thead>
-<tbody>${runs.map(summaryRow)}</tbody></table>
+  const head = COLUMNS.map(
+    ({ className, label }) => html`<th role="columnheader" scope="col" class="${className}">${label}</th>`,
+  )
+  return html`<table role="table" class="summary"><caption>All runs</caption>
+<thead role="rowgroup"><tr role="row">${head}</tr></thead>
+<tbody role="rowgroup">${runs.map(run => html`<tr role="row">${cellsOf(run).map(cell)}</tr>\n`)}</tbody></table>
 `
 }
 
-function summaryRow(run: RunModel): Markup {
+const COLUMNS: readonly { readonly label: string; readonly className: string }[] = [
+  { label: 'fault', className: 'title' },
+  { label: 'run', className: 'number wide' },
+  { label: 'verdict', className: '' },
+  { label: 'gap', className: 'number' },
+  { label: 'bound', className: 'number wide' },
+  { label: 'lost', className: 'number' },
+  { label: 'duplicated', className: 'number' },
+  { label: 'reordered', className: 'number' },
+  { label: 'confirmed', className: 'number wide' },
+  { label: 'handled', className: 'number wide' },
+]
+
+interface Cell {
+  readonly content: Markup | string
+  readonly bad?: boolean
+}
+
+function cell({ content, bad = false }: Cell, i: number): Markup {
+  const { className = '', label = '' } = COLUMNS[i] ?? {}
+  return html`<td role="cell" class="${className}${bad && ' bad'}" data-label="${label}">${content}</td>`
+}
+
+/** In the order of {@link COLUMNS}. */
+function cellsOf(run: RunModel): Cell[] {
   const { boundMs, totals, verdict, gaps } = run
-  const broken = brokenOf(run)
   const worst = gaps[0]
-  const numbers = [broken.lost, broken.duplicated, broken.reordered]
-  const judged = verdict !== 'no result'
   const over = worst !== undefined && (worst.dead || (boundMs !== undefined && gapMs(worst) > boundMs))
-  return html`<tr><td><a href="#${anchorOf(run)}">${`${run.id}: ${run.name}`}</a></td><td class="number wide">${run.number}</td><td>${badge(verdict)}</td>
-<td class="number ${over && 'bad'}">${gapText(run)}</td><td class="number wide">${boundMs === undefined ? '–' : duration(boundMs)}</td>${numbers.map(n => html`<td class="number ${n > 0 && 'bad'}">${judged ? count(n) : '–'}</td>`)}<td class="number wide">${count(totals.resolved)}</td><td class="number wide">${count(totals.handled)}</td></tr>
-`
+  const broken = brokenOf(run)
+  const numbers = [broken.lost, broken.duplicated, broken.reordered]
+  const known = verdict !== 'no result'
+  return [
+    { content: html`<a href="#${anchorOf(run)}">${`${run.id}: ${run.name}`}</a>` },
+    { content: String(run.number) },
+    { content: badge(verdict) },
+    { content: gapText(run), bad: over && known },
+    { content: boundMs === undefined ? '–' : duration(boundMs) },
+    ...numbers.map(n => ({ content: known ? count(n) : '–', bad: n > 0 })),
+    { content: count(totals.resolved) },
+    { content: count(totals.handled) },
+  ]
 }
 
 function gapText({ gaps, verdict }: RunModel): string {

@@ -77,7 +77,7 @@ export interface InvariantVerdict {
   readonly verdict: 'held' | 'broken' | 'not judged'
   /** The judge's sentences. */
   readonly violations: readonly string[]
-  /** Each message that broke it, in ranges. */
+  /** Each message that was lost, handled again and so on, in ranges: what broke it, or where it held, what the scenario allows. */
   readonly messages: readonly NamedMessages[]
 }
 

@@ -47,38 +47,49 @@ const BREAKS: Readonly<Record<NamedMessages['what'], Invariant>> = {
 
 /** @param entries - all ledgers of the run, in any order */
 export function runModel(facts: RunFacts, entries: readonly Entry[]): RunModel {
-  return orderedRunModel(
-    facts,
-    entries.toSorted((a, b) => a.t - b.t),
-    rangeOfEntries(entries),
-  )
+  const maker = new RunModelMaker(rangeOfEntries(entries))
+  for (const entry of entries.toSorted((a, b) => a.t - b.t)) maker.take(entry)
+  return maker.finish(facts)
 }
 
-/**
- * For runs whose ledgers are too long to be had at once.
- * @param entries - in the order of time
- */
-export function orderedRunModel(facts: RunFacts, entries: Iterable<Entry>, range: Range): RunModel {
-  const timeline = new TimelineMaker(range)
-  const findings = new FindingsMaker()
-  for (const entry of entries) {
-    timeline.take(entry)
-    findings.take(entry)
+/** For runs whose ledgers are too long to be had at once: takes entries one by one, in the order of time. */
+export class RunModelMaker {
+  readonly #range: Range
+  readonly #timeline: TimelineMaker
+  readonly #findings = new FindingsMaker()
+
+  constructor(range: Range) {
+    this.#range = range
+    this.#timeline = new TimelineMaker(range)
   }
-  const { id, name, number, seed, command, configuration, gaps, boundMs, error } = facts
-  const invariants = verdictsOf(facts, findings.finish(range.from, facts.terms))
-  return {
-    ...{ id, name, number, seed, command, configuration, gaps, invariants },
-    description: facts.description ?? '',
-    startedAt: range.from,
-    durationMs: range.to - range.from,
-    verdict: verdictOf(invariants, error),
-    ...(error !== undefined && { error }),
-    ...(boundMs !== undefined && { boundMs }),
-    faults: facts.faults.map(fault => spanOf(fault, range.from)),
-    totals: findings.totals,
-    timeline: timeline.finish(),
-    notes: facts.notes ?? [],
+
+  take(entry: Entry): void {
+    this.#timeline.take(entry)
+    this.#findings.take(entry)
+  }
+
+  /** The messages that broke a promise, among those taken so far. */
+  messages(terms: RunFacts['terms']): NamedMessages[] {
+    return this.#findings.finish(this.#range.from, terms)
+  }
+
+  finish(facts: RunFacts): RunModel {
+    const { from, to } = this.#range
+    const { id, name, number, seed, command, configuration, gaps, boundMs, error } = facts
+    const invariants = verdictsOf(facts, this.messages(facts.terms))
+    return {
+      ...{ id, name, number, seed, command, configuration, gaps, invariants },
+      description: facts.description ?? '',
+      startedAt: from,
+      durationMs: to - from,
+      verdict: verdictOf(invariants, error),
+      ...(error !== undefined && { error }),
+      ...(boundMs !== undefined && { boundMs }),
+      faults: facts.faults.map(fault => spanOf(fault, from)),
+      totals: this.#findings.totals,
+      timeline: this.#timeline.finish(),
+      notes: facts.notes ?? [],
+    }
   }
 }
 
@@ -87,14 +98,15 @@ function verdictOf(invariants: readonly InvariantVerdict[], error: string | unde
   return error === undefined ? 'met' : 'no result'
 }
 
-/** What was broken is said even when the run has no result: a loss is a loss. */
+/**
+ * The judge has the last word: a scenario may allow what was named. What was broken is said even when the run has no result.
+ */
 function verdictsOf(facts: RunFacts, messages: readonly NamedMessages[]): InvariantVerdict[] {
   const { violations, error, boundMs, notJudged = [] } = facts
   const named = error === undefined ? messages : [] // a run that was cut short was not drained
   return (Object.keys(ASKED) as Invariant[]).map(invariant => {
     const said = violations.filter(violation => violation.invariant === invariant)
-    const breaking = named.filter(({ what }) => BREAKS[what] === invariant)
-    const broken = said.length > 0 || breaking.length > 0
+    const broken = said.length > 0
     const unasked =
       error !== undefined || notJudged.includes(invariant) || (invariant === 'I6' && boundMs === undefined)
     return {
@@ -102,7 +114,7 @@ function verdictsOf(facts: RunFacts, messages: readonly NamedMessages[]): Invari
       asks: ASKED[invariant],
       verdict: broken ? 'broken' : unasked ? 'not judged' : 'held',
       violations: said.map(({ message }) => message),
-      messages: breaking,
+      messages: named.filter(({ what }) => BREAKS[what] === invariant),
     }
   })
 }

@@ -1,4 +1,4 @@
-/** The memory of each process over time: the highest value of each bin. */
+/** The memory of each process over time: the highest value of each bin. Processes in the order of their names. */
 import type { Entry } from './ledger.js'
 import type { MemoryCurve, MemoryPoint } from './report-model.js'
 import { binAt, type Range } from './timeline-range.js'
@@ -25,6 +25,8 @@ export class MemoryMaker {
   }
 
   finish(): MemoryCurve[] {
-    return [...this.#processes].map(([process, points]) => ({ process, points: [...points.values()] }))
+    return [...this.#processes]
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([process, points]) => ({ process, points: [...points.values()] }))
   }
 }
