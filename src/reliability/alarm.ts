@@ -6,11 +6,12 @@ const LONGEST_MS = 86_400_000 // a day
 
 export class Alarm {
   readonly #now: () => number
-  readonly #ring: () => void
+  readonly #ring: (lateMs: number) => void
   #timer: NodeJS.Timeout | undefined
   #atMs = Number.POSITIVE_INFINITY
 
-  constructor(now: () => number, ring: () => void) {
+  /** @param ring - given by how much it rings too late: the event loop stood still, or the clock was set */
+  constructor(now: () => number, ring: (lateMs: number) => void) {
     this.#now = now
     this.#ring = ring
   }
@@ -20,11 +21,12 @@ export class Alarm {
     if (atMs >= this.#atMs) return
     this.clear()
     this.#atMs = atMs
-    const delay = Math.min(Math.max(atMs - this.#now(), LEAST_GAP_MS), LONGEST_MS)
+    const nowMs = this.#now()
+    const delay = Math.min(Math.max(atMs - nowMs, LEAST_GAP_MS), LONGEST_MS)
     this.#timer = setTimeout(() => {
       this.#timer = undefined
       this.#atMs = Number.POSITIVE_INFINITY
-      this.#ring()
+      this.#ring(this.#now() - nowMs - delay)
     }, delay)
   }
 

@@ -11,6 +11,7 @@ import type { Attempt, Route } from './route.js'
 import type { Routes } from './routes.js'
 import type { SendingLane } from './sending-lane.js'
 import { describe, type Settlement } from './settlement.js'
+import { Stalls } from './stalls.js'
 import type { Troubles } from './troubles.js'
 
 export interface DeadlinesOptions {
@@ -27,22 +28,38 @@ export interface DeadlinesOptions {
   readonly fly: (route: Route<SendingLane>, attempt: Attempt<SendingLane>, body: Uint8Array) => void
 }
 
-/** No word on an envelope for so long, though its channel lives: a new channel for that lane. */
-export const STALLED_AFTER_MS = 30_000
 const RESEND_SOON_MS = 1000
+/** Who looks so much too late has not heard what came meanwhile. */
+const LATE_MS = 500
 
 export class Deadlines {
   readonly #options: DeadlinesOptions
   readonly #alarm: Alarm
+  readonly #stalls: Stalls = new Stalls()
 
   constructor(options: DeadlinesOptions) {
     this.#options = options
-    this.#alarm = new Alarm(options.now, () => this.#tick())
+    this.#alarm = new Alarm(options.now, lateMs => this.#tick(lateMs))
   }
 
   /** Something expires then. */
   by(atMs: number): void {
     this.#alarm.by(atMs)
+  }
+
+  /** An envelope was published: no later than this long from now somebody looks for its answer. */
+  published(nowMs: number): void {
+    this.#alarm.by(nowMs + this.#stalls.afterMs)
+  }
+
+  /** The broker answered a publish of then. */
+  answered(publishedMs: number): void {
+    this.#stalls.answered(this.#options.now() - publishedMs)
+  }
+
+  /** We may publish (again): what stood still meanwhile was not stuck. */
+  healed(): void {
+    this.#stalls.pardon(this.#options.now())
   }
 
   /** Nothing is under way in any lane. */
@@ -55,9 +72,10 @@ export class Deadlines {
   }
 
   /** Everything that is due. */
-  #tick(): void {
+  #tick(lateMs: number): void {
     const { settlement, receipts, now } = this.#options
     const nowMs = now()
+    if (lateMs > LATE_MS) this.#stalls.pardon(nowMs)
     for (const lane of this.#options.active) {
       if (lane.expiryMs <= nowMs) settlement.expire(lane, nowMs)
       this.#checkStalled(lane, nowMs)
@@ -65,12 +83,18 @@ export class Deadlines {
     settlement.expireKept(nowMs)
     for (const { lane, entry } of receipts.due(nowMs)) this.#resend(lane, entry, nowMs)
     let next = receipts.nextMs()
-    for (const lane of this.#options.active) next = Math.min(next, lane.expiryMs, stalledMs(lane, nowMs))
+    for (const lane of this.#options.active) next = Math.min(next, lane.expiryMs, this.#lookMs(lane, nowMs))
     if (Number.isFinite(next)) this.#alarm.by(next)
   }
 
+  /** n.b. not in the past: what is overdue now was looked at just now. */
+  #lookMs(lane: SendingLane, nowMs: number): number {
+    const dueMs = this.#stalls.dueMs(lane)
+    return dueMs > nowMs ? dueMs : nowMs + RESEND_SOON_MS
+  }
+
   #checkStalled(lane: SendingLane, nowMs: number): void {
-    if (lane.state.kind === 'stopped' || stalledMs(lane, 0) > nowMs) return
+    if (this.#stalls.dueMs(lane) > nowMs) return
     if (this.#options.transport.status().state === 'ready') this.#options.troubles.stopLane(lane, 'stalled')
   }
 
@@ -90,11 +114,4 @@ export class Deadlines {
     this.#options.fly(route, attempt, body)
     this.#options.emit('resent', describe(attempt.entry))
   }
-}
-
-/** When the lane's oldest envelope in flight will count as stalled; not in the past, since it was looked at just now. */
-function stalledMs(lane: SendingLane, nowMs: number): number {
-  const oldest = lane.oldestFlightMs
-  if (oldest === undefined || lane.state.kind === 'stopped') return Number.POSITIVE_INFINITY
-  return Math.max(oldest, nowMs - STALLED_AFTER_MS + RESEND_SOON_MS) + STALLED_AFTER_MS
 }

@@ -5,7 +5,7 @@
  * | trouble | the head alone goes out | on a channel that is | afterwards the lane |
  * | --- | --- | --- | --- |
  * | `nacked` (full inbox, or a channel trapped by a leaderless moment) | after 50–100 ms, doubling to 1 s, after 10 s to 5 s | fresh | stays there |
- * | `stalled` (no word for 30 s, though the broker answers) | at once, then as above | fresh | stays there |
+ * | `stalled` (no word for much longer than answers take: stalls.ts) | at once, then as above | fresh | stays there |
  * | `returned` (no inbox bound) | after 50–100 ms, doubling to 5 s | shared | flows |
  * | `refused` (its channel died of something published on it) | the same, one suspect after the other | isolated | flows |
  * | `unauthorised` (403, 404) | after 50–100 ms, doubling to 30 s, and when the state heals | isolated | flows |

@@ -7,7 +7,7 @@ import { asError } from '../errors.js'
 import type { Confirmation, Transport } from '../transport/transport.js'
 import type { AwaitingReceipts } from './awaiting-receipts.js'
 import type { Bodies } from './bodies.js'
-import { Deadlines, STALLED_AFTER_MS } from './deadlines.js'
+import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
 import type { Introductions } from './introductions.js'
 import * as laneState from './lane-state.js'
@@ -66,6 +66,7 @@ export class Pump {
       active: this.#active,
       stopped: this.#stop.signal,
       wake: (lane: SendingLane) => this.wake(lane),
+      expires: (lane: SendingLane, atMs: number) => this.#expires(lane, atMs),
       ended: (lane: SendingLane) => this.ended(lane),
       fly: (route: LaneRoute, attempt: LaneAttempt, body: Uint8Array) => this.#fly(route, attempt, body),
     }
@@ -88,8 +89,7 @@ export class Pump {
   /** Something new is in the lane, that expires then. */
   activate(lane: SendingLane, expiresAtMs: number): void {
     this.#active.add(lane)
-    lane.expiryMs = Math.min(lane.expiryMs, expiresAtMs)
-    this.#deadlines.by(expiresAtMs)
+    this.#expires(lane, expiresAtMs)
     this.wake(lane)
   }
 
@@ -138,6 +138,11 @@ export class Pump {
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 
+  #expires(lane: SendingLane, atMs: number): void {
+    lane.expiryMs = Math.min(lane.expiryMs, atMs)
+    this.#deadlines.by(atMs)
+  }
+
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -177,6 +182,7 @@ export class Pump {
 
   /** The transport is ready (again). */
   #healed(): void {
+    this.#deadlines.healed()
     this.#wakeHeld()
     this.#troubles.healed()
   }
@@ -223,7 +229,7 @@ export class Pump {
     entry.flight = attempt
     entry.published = true
     lane.published = true
-    this.#deadlines.by(nowMs + STALLED_AFTER_MS)
+    this.#deadlines.published(nowMs)
     this.#fly(route, attempt, body)
   }
 
@@ -248,6 +254,7 @@ export class Pump {
   #answered(route: LaneRoute, attempt: LaneAttempt, confirmation: Confirmation): void {
     if (route.dead) return
     const { lane, entry } = attempt
+    this.#deadlines.answered(attempt.atMs)
     route.flying.delete(attempt)
     this.#routes.landed(route)
     const next = route.full.shift()

@@ -441,25 +441,52 @@ describe('expiry', () => {
   })
 })
 
-describe('an envelope without an answer for 30 s', () => {
-  it('goes out on a fresh channel, though its channel lives', async () => {
+describe('an envelope without an answer', () => {
+  it('goes out on a fresh channel after 3 s, though its channel lives', async () => {
     const it = rig()
     const [sent] = await sendAll(it, 'a')
-    await tick(29_000)
+    await tick(2_900)
     expect(it.transport.flights).toHaveLength(1)
-    await tick(1100)
+    await tick(200)
     expect(it.transport.flights.map(({ channel }) => channel.kind)).toEqual(['shared', 'fresh'])
     confirmAll(it.transport.inFlight)
     await tick()
     expect(sent?.result?.seq).toBe(0)
   })
 
-  it('keeps waiting while the broker blocks', async () => {
+  it('goes there after 1 s where the broker has answered at once so far', async () => {
+    const it = rig()
+    it.transport.script = flight => flight.answer('confirmed')
+    for (let i = 0; i < 32; i++) await sendAll(it, `${i}`)
+    it.transport.script = () => undefined
+    await sendAll(it, 'stuck')
+    await tick(900)
+    expect(it.transport.flights).toHaveLength(33)
+    await tick(200)
+    expect(at(it.transport.flights, 33).channel.kind).toBe('fresh')
+  })
+
+  it('goes alone, ever more seldom, while it gets no answer there either', async () => {
+    const it = rig()
+    await sendAll(it, 'a', 'b')
+    await tick(60_000)
+    const copies = it.transport.flights.length
+    expect(copies).toBeGreaterThan(5)
+    expect(copies).toBeLessThan(20)
+    expect(new Set(texts(it.transport.flights.slice(2)))).toEqual(new Set(['a']))
+  })
+
+  it('keeps waiting while the broker blocks, and for as long again afterwards', async () => {
     const it = rig()
     await sendAll(it, 'a')
     it.transport.become('blocked')
     await tick(120_000)
     expect(it.transport.flights).toHaveLength(1)
+    it.transport.become('ready')
+    await tick(2_900)
+    expect(it.transport.flights).toHaveLength(1)
+    await tick(1_200)
+    expect(it.transport.flights).toHaveLength(2)
   })
 })
 
