@@ -12,13 +12,16 @@ import type { CardOffer } from './crypto/peers.js'
 import { createSealer } from './crypto/sealer.js'
 import type { Sealer } from './crypto/sealing.js'
 import { sodiumReady } from './crypto/sodium.js'
-import { asError, SealbusError } from './errors.js'
+import { SealbusError } from './errors.js'
 import { type Emit, Events } from './events.js'
-import { isOlderList } from './folder-reader.js'
 import { type LoadedFolder, loadIdentityFolder } from './identity-folder.js'
 import { type OutboxOptions, outboxChoice } from './outbox-choice.js'
+import { ParkedNotes } from './parked-notes.js'
 import { type SeenOptions, seenChoice } from './seen-choice.js'
-import { keepCard, keptRevocationList, learntCards, makeStateFolder } from './state-folder.js'
+import { keepNewCards, recall } from './recall.js'
+import { ReplayFolder } from './replay-folder.js'
+import { replayingTransport } from './replaying-transport.js'
+import { makeStateFolder } from './state-folder.js'
 import { rabbitTransport } from './transport/rabbitmq.js'
 import type { Transport } from './transport/transport.js'
 import { Upkeep } from './upkeep.js'
@@ -84,11 +87,14 @@ export async function connectOver(
   const outbox = outboxChoice(options, { ...folder.config, name: `${folder.dir}/config.json` }, state, clock)
   if (state !== undefined) {
     await makeStateFolder(state)
-    await recallRevocations(folder, state, clock, events.emit)
-    await recallCards(folder, state, clock, events.emit)
+    await recall(folder, state, () => clock.now(), events.emit)
+    keepNewCards(folder, state, events.emit)
   }
   const { sealer, opener } = sealing(options, folder, clock, events.emit)
-  const transport = await makeTransport(folder, state)
+  const carrier = await makeTransport(folder, state)
+  const notes = state === undefined ? undefined : new ParkedNotes(state, events, () => clock.now())
+  const transport =
+    state === undefined ? carrier : replayingTransport(carrier, new ReplayFolder(state, events.emit))
   const upkeep = new Upkeep(folder, opener, clock, events.emit, state)
   await upkeep.keepRevocations()
   const bus = await startBus(
@@ -106,7 +112,10 @@ export async function connectOver(
       },
       lifetimeMs: folder.identity.card.lifetimeSeconds * 1000,
       onCard: (bytes, from) => tellCard(events.emit, folder.directory.offer(bytes, clock.now()), from),
-      onClose: () => upkeep.stop(),
+      onClose: async () => {
+        await upkeep.stop()
+        await notes?.close()
+      },
       hindrance: () => hindrance(folder, clock),
       ...(start.startTimeoutMs !== undefined && { startTimeoutMs: start.startTimeoutMs }),
     },
@@ -140,38 +149,6 @@ function sealing(
 /** n.b. two cards with one counter: the party signs in two places, or its key is in other hands. */
 function tellCard(emit: Emit, outcome: CardOffer | 'refused', from: Sender): void {
   emit('card', { outcome, from, alarm: outcome === 'conflict' })
-}
-
-/** n.b. before the cards, which are judged by it; a damaged one is told, and the folder's counts. */
-async function recallRevocations(
-  { trust }: LoadedFolder,
-  state: string,
-  clock: Clock,
-  emit: Emit,
-): Promise<void> {
-  const kept = await keptRevocationList(state)
-  if (kept === undefined) return
-  try {
-    if (!isOlderList(kept, trust.revocationList())) trust.acceptRevocationList(kept, clock.now())
-  } catch (error) {
-    emit('identity-warning', { warning: `${state}: ${asError(error).message}`, alarm: true })
-  }
-}
-
-/** Cards learnt before count again; those that are learnt now are kept. */
-async function recallCards(folder: LoadedFolder, state: string, clock: Clock, emit: Emit): Promise<void> {
-  for (const bytes of await learntCards(state)) {
-    try {
-      folder.directory.offer(bytes, clock.now())
-    } catch (error) {
-      emit('card-forgotten', { reason: asError(error).message }) // n.b. expired since, or from another domain's time
-    }
-  }
-  folder.directory.onNew(card => {
-    keepCard(state, card, card.bytes).catch((error: unknown) => {
-      emit('card-not-kept', { party: card.address, reason: asError(error).message, alarm: true })
-    })
-  })
 }
 
 /** n.b. a certificate that has ended, or was forgotten, is not found: what cannot be asked any more is not trusted. */

@@ -3,7 +3,7 @@
  * parking of its own. Cards are self-proving and parked bodies sealed: a stolen folder shows who talked, nothing else.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Party } from './bus.js'
 import { toHex } from './bytes.js'
@@ -72,6 +72,39 @@ export async function keepParked(dir: string, publication: Publication): Promise
     ? publication.messageId
     : toHex(createHash('sha256').update(publication.body).digest()).slice(0, 32)
   await storing(folder, () => writeWhole(folder, `${id}${index}.sealed`, publication.body))
+}
+
+/** One body that was parked in the state folder. */
+export interface ParkedFile {
+  readonly messageId: string
+  /** Of a message that was parked alone. */
+  readonly index: number | undefined
+  readonly body: Uint8Array
+  /** When it was written, ms since 1970. */
+  readonly atMs: number
+  remove(): Promise<void>
+}
+
+/** What is parked in the folder, oldest first. @throws SealbusError `store-failed` */
+export async function parkedFiles(dir: string): Promise<ParkedFile[]> {
+  const folder = join(dir, PARKED)
+  const names = await readdir(folder).catch(() => [])
+  const found = names.map(name => ({ name, parts: /^([0-9A-Za-z-]+?)(?:-(\d{1,4}))?\.sealed$/.exec(name) }))
+  const files = await Promise.all(
+    found.flatMap(({ name, parts }) => (parts ? [parkedFile(join(folder, name), parts)] : [])),
+  )
+  return files.sort((a, b) => a.atMs - b.atMs)
+}
+
+async function parkedFile(path: string, [, messageId = '', index]: readonly string[]): Promise<ParkedFile> {
+  const [body, { mtimeMs }] = await storing(path, () => Promise.all([readFile(path), stat(path)]))
+  return {
+    messageId,
+    index: index === undefined ? undefined : Number(index),
+    body: new Uint8Array(body),
+    atMs: mtimeMs,
+    remove: () => storing(path, () => rm(path, { force: true })),
+  }
 }
 
 /** Written aside, flushed, then renamed: whoever reads sees all of it or nothing. */

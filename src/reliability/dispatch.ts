@@ -13,7 +13,7 @@ import type { Verdict } from './outcome.js'
 import { Predecessors } from './predecessors.js'
 import type { EpochKey, Known, Recalled } from './seen.js'
 import type { Settler } from './settle.js'
-import type { Arrival, Slot } from './slots.js'
+import { type Arrival, grantOf, type Slot } from './slots.js'
 import { Triage } from './triage.js'
 import { Turns, type TurnsOptions } from './turns.js'
 
@@ -49,6 +49,7 @@ export class Dispatcher<Tx> {
       ...options,
       control: slot => takeControl(options, slot),
       settle: (lane, slot, verdict) => void this.#settle(lane, slot, verdict),
+      mayReplay: options.seen.kind === 'file' || options.seen.kind === 'memory',
       receipt: (slot, outcome) => settler.receipt(slot, outcome),
     })
   }
@@ -162,8 +163,9 @@ export class Dispatcher<Tx> {
 
   /** Another worker has used the number up: as if its message had come here before. */
   #known(lane: Lane, slot: Slot, { mark, hash }: Known): void {
-    if (mark === 'skipped') {
-      void this.#settle(lane, slot, 'late')
+    const isReplay = mark === 'parked' && grantOf(slot) !== undefined
+    if (mark === 'skipped' || isReplay) {
+      void this.#settle(lane, slot, isReplay ? 'not-replayed' : 'late')
       return
     }
     const { createdAtMs } = slot.message

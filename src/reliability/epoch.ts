@@ -125,6 +125,7 @@ export class EpochMemory {
     if (createdAtMs > this.#lastCreatedAtMs) this.#lastCreatedAtMs = createdAtMs
     this.#skipped.delete(seq)
     if (mark === 'parked') limit(this.#parked.add(seq))
+    else this.#parked.delete(seq) // replayed
     this.#hashes.delete(seq)
     if (mark !== 'rejected') this.#hashes.set(seq, hash) // n.b. what is known by its hash may be answered with a receipt
     if (this.#hashes.size > MAX_HASHES) this.#hashes.delete(firstOf(this.#hashes.keys()))

@@ -15,8 +15,8 @@ const STALE_AGAIN_MS = 1_000
 export interface IntakeOptions {
   readonly opener: Opener
   readonly accept: (opened: Opened, arrival: Arrival) => void
-  /** @throws where parking is full */
-  readonly parkBody: (arrival: Arrival) => Promise<void>
+  /** Resolves with the id that it is parked under. @throws where parking is full */
+  readonly parkBody: (arrival: Arrival) => Promise<string>
   readonly acknowledge: (arrival: Arrival) => void
   /** The arrival's channel still lives. */
   readonly isCurrent: (arrival: Arrival) => boolean
@@ -163,14 +163,14 @@ export class Intake {
   #park(arrival: Arrival, { reason, from }: NotOpened): void {
     const { acknowledge, parkBody, emit, nowMs } = this.#options
     const detail = { reason, bytes: arrival.body.length, alarm: true }
-    if (!from && !this.#budget.take(arrival.body.length, nowMs())) {
+    if (!from && !arrival.grant && !this.#budget.take(arrival.body.length, nowMs())) {
       emit('not-kept', detail)
       acknowledge(arrival)
       return
     }
     parkBody(arrival).then(
-      () => {
-        emit('parked', detail)
+      messageId => {
+        emit('parked', { ...detail, messageId })
         acknowledge(arrival)
       },
       (thrown: unknown) => this.#notParked(arrival, asError(thrown), detail),

@@ -50,6 +50,7 @@ export type Verdict =
   | 'handled' // the handler succeeded
   | 'failed' // the handler failed for good
   | 'displaced' // its lane stands still, and others need its place
+  | 'not-replayed' // replayed, and its number is used up by what is not remembered any more
 
 export interface MessageOutcome {
   readonly action: 'park' | 'acknowledge'
@@ -76,6 +77,7 @@ export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
   handled: { action: 'acknowledge', mark: 'handled', alarm: false, receipt: 'handled' },
   failed: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
   displaced: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
+  'not-replayed': { action: 'park', waits: true, alarm: true },
 }
 
 /** Longest wait of a body for a certificate or a clock. */

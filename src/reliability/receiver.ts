@@ -143,6 +143,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       claimedFrom: delivery.claimedFrom,
       generation: this.#generation,
       ack: () => delivery.ack(),
+      ...(delivery.grant && { grant: delivery.grant }),
       left: 0,
       lane: undefined,
     })

@@ -12,7 +12,7 @@ import { MESSAGE_OUTCOMES, type Verdict } from './outcome.js'
 import type { Park } from './parking.js'
 import type { Receipt, ReceiptOutcome } from './receipts.js'
 import type { SeenMark } from './seen.js'
-import { type Arrival, describe, type Envelope, markOf, type Slot } from './slots.js'
+import { type Arrival, describe, type Envelope, grantOf, markOf, type Slot } from './slots.js'
 
 /** Pause before parking is tried again after it was full. */
 const FULL_PAUSE_MS = 30_000
@@ -64,6 +64,7 @@ export class Settler {
         if (!remembered) await this.#options.seen.mark(mark)
       }
       if (lane?.slots.get(slot.seq) === slot) lane.remove(slot)
+      this.#tellReplay(slot, verdict)
       for (const arrival of slot.arrivals) this.release(arrival)
       if (outcome.receipt) this.receipt(slot, outcome.receipt)
       if (verdict === 'handled') this.#options.handled()
@@ -74,6 +75,11 @@ export class Settler {
     } finally {
       this.pending -= 1
     }
+  }
+
+  #tellReplay(slot: Slot, outcome: Verdict): void {
+    const grant = grantOf(slot)
+    if (grant) this.#options.emit('replayed', { ...describe(slot), id: grant.id, outcome, alarm: false })
   }
 
   /** One message less that the body waits for. */
@@ -88,17 +94,19 @@ export class Settler {
     this.#options.receipt(from, { epoch, seq: slot.seq, contentHash, outcome, atMs: this.#options.nowMs() })
   }
 
-  /** Parks a body of which no message is known. @throws as {@link Park} */
-  parkBody(arrival: Arrival): Promise<void> {
+  /** Parks a body of which no message is known, and resolves with its id. @throws as {@link Park} */
+  async parkBody(arrival: Arrival): Promise<string> {
     const { self, park, stopped } = this.#options
+    const messageId = toHex(randomBytes(16))
     const publication: Publication = {
       exchange: 'parked',
       to: self.address,
       from: arrival.claimedFrom ?? 'unknown',
-      messageId: toHex(randomBytes(16)),
+      messageId,
       body: arrival.body,
     }
-    return park(publication, stopped)
+    await park(publication, stopped)
+    return messageId
   }
 
   /**
@@ -112,9 +120,9 @@ export class Settler {
     for (;;) {
       if (isAborted(stopped)) return false
       try {
-        await this.#copy(slot, verdict)
+        const copy = await this.#copy(slot, verdict)
         if (lane && halts) lane.halted = false
-        emit('parked', { ...describe(slot), reason: verdict })
+        emit('parked', { ...describe(slot), ...copy, reason: verdict })
         return true
       } catch (thrown) {
         if (isAborted(stopped)) return false
@@ -138,18 +146,22 @@ export class Settler {
   }
 
   /** A failing message of a batch alone, with its index; of all others one copy of the envelope, whichever they are. */
-  async #copy({ envelope, index }: Slot, verdict: Verdict): Promise<void> {
+  async #copy(slot: Slot, verdict: Verdict): Promise<{ messageId: string; index?: number }> {
     const { park, stopped } = this.#options
-    if (verdict === 'failed' && envelope.count > 1 && envelope.alone < MAX_ALONE) {
+    const { envelope, index } = slot
+    const messageId = envelope.id
+    const wasAlone = grantOf(slot)?.index !== undefined
+    if (wasAlone || (verdict === 'failed' && envelope.count > 1 && envelope.alone < MAX_ALONE)) {
       await park({ ...this.#publication(envelope), index }, stopped)
       envelope.alone += 1
-      return
+      return { messageId, index }
     }
     envelope.whole ??= park(this.#publication(envelope), stopped).catch((error: unknown) => {
       envelope.whole = undefined
       throw asError(error)
     })
     await envelope.whole
+    return { messageId }
   }
 
   #publication(envelope: Envelope): Publication {

@@ -5,6 +5,7 @@
 import type { Sender } from '../bus.js'
 import type { Opened } from '../crypto/sealing.js'
 import { ReceivedMessage, type ReplyFunction } from '../delivery.js'
+import type { Grant } from '../transport/transport.js'
 import { partyKey, type WireMessage } from '../wire.js'
 import type { SeenMark } from './seen.js'
 
@@ -14,6 +15,7 @@ export interface Arrival {
   readonly claimedFrom: string | undefined
   /** Which life of the channel; an arrival of a former one is stale, and will come again. */
   readonly generation: number
+  readonly grant?: Grant
   ack(): boolean
   left: number
   /** The lane that counts it among its own. */
@@ -70,6 +72,15 @@ export function slotsOf(opened: Opened, body: Uint8Array, lifetimeMs: number): r
     state: 'held',
     ahead: false,
   }))
+}
+
+/** An operator's word about this message, where one of the bodies that brought it has one. */
+export function grantOf(slot: Slot): Grant | undefined {
+  return slot.arrivals.find(arrival => isGranted(arrival, slot))?.grant
+}
+
+export function isGranted({ grant }: Arrival, { index }: Slot): boolean {
+  return grant !== undefined && (grant.index === undefined || grant.index === index)
 }
 
 /** When a message is over: its signed expiry, cut to the recipient's own longest lifetime. */

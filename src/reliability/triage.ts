@@ -7,7 +7,7 @@ import { isExpired, type JudgeOptions, judgeNumber, judgeUnseen, type Rule, rule
 import type { Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
 import type { ReceiptOutcome } from './receipts.js'
-import { type Arrival, describe, type Slot, slotsOf } from './slots.js'
+import { type Arrival, describe, isGranted, type Slot, slotsOf } from './slots.js'
 
 export interface TriageOptions extends JudgeOptions {
   /** Takes a receipt, a card or a reply; false where it is malformed. */
@@ -16,6 +16,8 @@ export interface TriageOptions extends JudgeOptions {
   readonly settle: (lane: Lane | undefined, slot: Slot, verdict: Verdict) => void
   /** Tells the sender, where it asked. */
   readonly receipt: (slot: Slot, outcome: ReceiptOutcome) => void
+  /** What was parked may be handled on an operator's word. n.b. not where other workers remember it too. */
+  readonly mayReplay: boolean
   readonly emit: (event: string, detail: object) => void
   readonly nowMs: () => number
 }
@@ -35,7 +37,9 @@ export class Triage {
       const { type } = slot.message
       if (rule?.type !== type) rule = ruleFor(this.#options, opened.from, type)
       const known = judgeNumber(lane, slot.seq, slot.envelope.hash)
-      if (known === 'unseen') this.#takeUnseen(lane, slot, rule, nowMs, arrival)
+      const isReplay = isGranted(arrival, slot) && (known === 'late' || known === 'duplicate')
+      if (isReplay) this.#replay(lane, slot, rule, nowMs, arrival)
+      else if (known === 'unseen') this.#takeUnseen(lane, slot, rule, nowMs, arrival)
       else if (known === 'late') this.#takeUnseen(lane, slot, rule, nowMs, arrival, 'late')
       else if (known === 'duplicate') this.#duplicate(lane, slot, rule, nowMs, arrival)
       else this.#decide(undefined, slot, known, arrival)
@@ -71,11 +75,23 @@ export class Triage {
     }
   }
 
+  /** n.b. only what was not handled, as far as is remembered; a handled one is a duplicate whatever an operator says. */
+  #replay(lane: Lane, slot: Slot, rule: Rule, nowMs: number, arrival: Arrival): void {
+    const { memory } = lane
+    const state = memory.state(slot.seq)
+    const isHandled = state === 'used' && memory.knows(slot.seq, slot.envelope.hash)
+    if (isHandled || lane.slots.has(slot.seq)) this.#duplicate(lane, slot, rule, nowMs, arrival)
+    else if (state !== 'used' && this.#options.mayReplay) this.#takeUnseen(lane, slot, rule, nowMs, arrival)
+    else this.#decide(undefined, slot, 'not-replayed', arrival)
+  }
+
   /** Joins what is under way; else acknowledged, and the receipt repeated. */
   #duplicate(lane: Lane, slot: Slot, rule: Rule, nowMs: number, arrival: Arrival): void {
     const { receipt, emit, lifetimeMs } = this.#options
     const underWay = lane.slots.get(slot.seq)
     emit('duplicate', { ...describe(slot), alarm: false })
+    if (!underWay && arrival.grant && isGranted(arrival, slot))
+      emit('replayed', { ...describe(slot), id: arrival.grant.id, outcome: 'duplicate', alarm: false })
     if (underWay) attach(underWay, arrival)
     else if (!rule.allowed || !lane.memory.knows(slot.seq, slot.envelope.hash))
       return // nothing is said that is not known

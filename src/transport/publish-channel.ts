@@ -11,7 +11,7 @@ import { type Names, routingKey } from './topology.js'
 import type { Confirmation, Publication, PublishChannel } from './transport.js'
 
 /** The only header: which message of a parked batch failed. */
-const INDEX_HEADER = 'sealbus-index'
+export const INDEX_HEADER = 'sealbus-index'
 
 interface Pending extends Deferred<Confirmation> {
   readonly messageId: string

@@ -44,6 +44,14 @@ export interface PublishChannel {
   release(): void
 }
 
+/** An operator's word about a body that was parked: what of it was parked may be handled, once. */
+export interface Grant {
+  /** Names the replay in events. */
+  readonly id: string
+  /** Of one message of the envelope only. */
+  readonly index?: number
+}
+
 /** One body that arrived. */
 export interface TransportDelivery {
   readonly body: Uint8Array
@@ -53,6 +61,8 @@ export interface TransportDelivery {
   readonly claimedFrom: string | undefined
   /** Unique to (channel generation, delivery tag). */
   readonly token: string
+  /** Absent: it came from the broker, which grants nothing. */
+  readonly grant?: Grant
   /** Acknowledges; false where its channel is gone (the broker will deliver it again). Idempotent. */
   ack(): boolean
   /** Gives it back to the broker's queue; false as above. For shutdown only. */
