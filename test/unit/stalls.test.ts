@@ -9,7 +9,7 @@ const lane = (oldestFlightMs: number | undefined): Parameters<Stalls['dueMs']>[0
 })
 
 /** Stalls that have seen so many answers, each after so long. */
-function after(count: number, ms: number, stalls: Stalls = new Stalls()): Stalls {
+function answeredBy(count: number, ms: number, stalls: Stalls = new Stalls()): Stalls {
   for (let i = 0; i < count; i++) stalls.answered(ms)
   return stalls
 }
@@ -20,20 +20,20 @@ describe('the watch over envelopes without an answer', () => {
   })
 
   it('waits for 8 times the 99th percentile of the answers, and never less than 1 s or more than 30 s', () => {
-    expect(after(256, 300).afterMs).toBe(2_400)
-    expect(after(256, 5).afterMs).toBe(1_000)
-    expect(after(256, 60_000).afterMs).toBe(30_000)
+    expect(answeredBy(256, 300).afterMs).toBe(2_400)
+    expect(answeredBy(256, 5).afterMs).toBe(1_000)
+    expect(answeredBy(256, 60_000).afterMs).toBe(30_000)
   })
 
   it('lets single slow answers be, and follows a broker that has become slow', () => {
-    const stalls = after(256, 10)
-    expect(after(2, 900, stalls).afterMs).toBe(1_000)
-    expect(after(16, 900, stalls).afterMs).toBe(7_200)
-    expect(after(256, 10, stalls).afterMs).toBe(1_000)
+    const stalls = answeredBy(256, 10)
+    expect(answeredBy(2, 900, stalls).afterMs).toBe(1_000)
+    expect(answeredBy(16, 900, stalls).afterMs).toBe(7_200)
+    expect(answeredBy(256, 10, stalls).afterMs).toBe(1_000)
   })
 
   it('does not count silence from before a pardon', () => {
-    const stalls = after(256, 5)
+    const stalls = answeredBy(256, 5)
     stalls.pardon(10_000)
     expect(stalls.dueMs(lane(2_000))).toBe(11_000)
     expect(stalls.dueMs(lane(10_500))).toBe(11_500)
