@@ -34,11 +34,13 @@ export async function disconnected(shell: Shell, groups: readonly (readonly stri
 
 /** All nodes let each other in again; they find each other by themselves. n.b. one that is down has forgotten it anyway */
 export async function reconnected(shell: Shell): Promise<void> {
-  for (const node of shell.nodes) {
-    if (shell.answers?.(node) === false) continue
+  const asked = shell.nodes.filter(node => shell.answers?.(node) !== false)
+  const all = asked.map(async node => {
     const others = shell.nodes.filter(other => other !== node)
     await order(shell, cookies(others, 'erlang:get_cookie()'), node)
-  }
+  })
+  const [failed] = (await Promise.allSettled(all)).filter(each => each.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 function cookies(others: readonly string[], cookie: string): string {

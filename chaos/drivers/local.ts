@@ -100,14 +100,15 @@ async function down(node: ClusterNode, how: 'kill' | 'stop'): Promise<void> {
 async function healed(cluster: Cluster, shell: Shell, actions: LocalActions): Promise<void> {
   for (const node of cluster.nodes) if (node.isPaused) await actions.resume(node.name)
   await Promise.all(cluster.nodes.map(node => node.launch())) // n.b. together: the last to go down must be there first
-  await actions.healPartition()
+  await actions.healPartition().catch(() => undefined) // n.b. one that just starts cannot be asked; a minority needs it to start
   // n.b. in maintenance a node runs and does not listen: it would never seem started
   for (const { name } of cluster.nodes) await actions.revive(name).catch(() => undefined)
   await Promise.all(cluster.nodes.map(node => node.waitUntilReady()))
+  await actions.healPartition()
   for (const { name } of cluster.nodes) await order(shell, unburdened(), name)
   await actions.listenOnly(shell.nodes)
-  await actions.limitConnections(undefined)
   await actions.restoreDefinitions()
+  await actions.limitConnections(undefined)
   await order(shell, withoutPolicies(VHOST))
   await actions.replaceCertificates?.('valid')
   await untilWhole(shell, VHOST)

@@ -1,6 +1,6 @@
 /** An operator's orders to nodes: maintenance, listeners, leaders, connections. */
 import type { Actions, QueueState } from './actions.js'
-import { ask, order, type Shell } from './erlang.js'
+import { ACTOR, answering, ask, order, type Shell, text } from './erlang.js'
 import { queueStates } from './topology.js'
 import { until } from './waiting.js'
 
@@ -37,9 +37,7 @@ export function maintenanceActions(shell: Shell, vhost: string): Maintenance {
       const close = `rabbit_networking:close_connection(P, <<${[...Buffer.from(reason)].join(',')}>>)`
       return Number(await ask(shell, `L = rabbit_networking:connections(), [${close} || P <- L], length(L)`))
     },
-    async limitConnections(limit) {
-      for (const node of shell.nodes) await limited(shell, node, limit)
-    },
+    limitConnections: limit => limited(shell, vhost, limit),
   }
 }
 
@@ -58,11 +56,16 @@ async function listening(shell: Shell, node: string, wanted: boolean): Promise<v
 }
 
 /**
- * n.b. up to 3.10 the listener itself counts (what is beyond the limit is accepted by the kernel and hears nothing), later
- * each connection asks the environment and is refused.
+ * n.b. a node counts for itself in later versions only; what holds in all of them, and to the connection, is the limit of the
+ * vhost: as many for the cluster as all its nodes may have together. What is beyond it is refused (530).
  */
-async function limited(shell: Shell, node: string, limit: number | undefined): Promise<void> {
-  const value = limit === undefined ? 'infinity' : String(limit)
-  const set = `application:set_env(rabbit, connection_max, ${value})`
-  await order(shell, `${set}, [ok = ranch:set_max_connections(R, ${value}) || R <- ${LISTENERS}]`, node)
+async function limited(shell: Shell, vhost: string, limit: number | undefined): Promise<void> {
+  const environment = `application:set_env(rabbit, connection_max, ${limit ?? 'infinity'})`
+  for (const node of answering(shell)) await order(shell, environment, node)
+  const total = `[{<<"max-connections">>, ${(limit ?? 0) * shell.nodes.length}}]`
+  const change =
+    limit === undefined
+      ? `rabbit_vhost_limit:clear(${text(vhost)}, ${ACTOR})`
+      : `ok = rabbit_vhost_limit:set(${text(vhost)}, ${total}, ${ACTOR})`
+  await order(shell, change)
 }

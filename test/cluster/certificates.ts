@@ -38,12 +38,13 @@ export function makeAuthority(folder: string, name: string): Authority {
   return { folder, cert, key }
 }
 
-/** A leaf `NAME.crt` with `NAME.key` beside the authority's files. */
+/** A leaf `NAME.crt` with `NAME.key` beside the authority's files. @param days - 0: it has expired within a second */
 export function makeLeaf(
   issuer: Authority,
   name: string,
   usage: 'clientAuth' | 'serverAuth',
   extension = '',
+  days = 30,
 ): Authority {
   const file = (ending: string): string => join(issuer.folder, `${name}.${ending}`)
   openssl(['req', '-new', ...NEW_KEY, '-keyout', file('key'), '-out', file('csr'), '-subj', `/CN=${name}`])
@@ -58,7 +59,7 @@ export function makeLeaf(
     '-out',
     file('crt'),
     '-days',
-    '30',
+    String(days),
     '-extfile',
     file('ext'),
   ])
