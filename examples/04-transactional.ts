@@ -11,7 +11,9 @@ import { connect, postgresSeen } from 'sealbus'
 const [dir = 'D', database = 'postgres://127.0.0.1/postgres', state = 'state'] = process.argv.slice(2)
 const pool = new pg.Pool({ connectionString: database, max: 20 }) // concurrency, and a few more
 pool.on('error', error => console.error('database:', error.message))
-await pool.query('CREATE TABLE IF NOT EXISTS reports (hub TEXT NOT NULL, n INTEGER NOT NULL)')
+await pool.query(
+  'CREATE TABLE IF NOT EXISTS reports (id SERIAL PRIMARY KEY, hub TEXT NOT NULL, n INTEGER NOT NULL)',
+)
 
 const vpp = await connect({ identity: `${dir}/devices/vpp-0001`, state, seen: postgresSeen(pool) })
 vpp.on('store-waiting', event => console.error('the database is away', event))

@@ -71,6 +71,8 @@ class SharedSeen implements SeenStore {
   readonly #patience: Patience = new Patience('Redis')
   readonly #claims: Claims
   readonly #underWay: Set<Promise<unknown>> = new Set()
+  /** Claims that are asked for. */
+  readonly #wanted: Map<string, Claim> = new Map()
   #hooks: SeenHooks | undefined
   /** Of the memory that we know. */
   #id = ''
@@ -104,21 +106,28 @@ class SharedSeen implements SeenStore {
 
   async check(key: EpochKey, seq: number): Promise<Known | undefined> {
     const name = this.#claimKey(key, seq)
-    const token = this.#claims.find(name)?.token ?? this.#claims.token()
-    for (;;) {
-      const args = [String(seq), token, String(this.#options.leaseMs)]
-      const [word, mark, hash] = await this.#ask(CLAIM, key, name, args)
-      if (word === 'known') return { mark: mark as Mark, hash: String(hash) }
-      if (word === 'claimed') {
-        if (!this.#claims.find(name)) this.#claims.add({ key, seq, name, token, overtaken: false })
-        return undefined
+    const claim: Claim = { key, seq, name, token: this.#claims.token(), overtaken: false }
+    this.#wanted.set(name, claim)
+    const args = [String(seq), claim.token, String(this.#options.leaseMs)]
+    try {
+      for (;;) {
+        const [word, mark, hash] = await this.#track(this.#ask(CLAIM, key, name, args))
+        if (word === 'known') return { mark: mark as Mark, hash: String(hash) }
+        if (word === 'claimed') this.#claims.add(claim)
+        if (this.#wanted.get(name) !== claim) this.release(key, seq)
+        else if (word !== 'claimed') await this.#patience.sleep(Math.max(1, Math.min(POLL_MS, Number(mark))))
+        if (word === 'claimed' || this.#wanted.get(name) !== claim) return undefined
       }
-      await this.#patience.sleep(Math.max(1, Math.min(POLL_MS, Number(mark))))
+    } finally {
+      if (this.#wanted.get(name) === claim) this.#wanted.delete(name)
     }
   }
 
+  /** n.b. what is still being claimed is given back when it is granted. */
   release(key: EpochKey, seq: number): void {
-    const claim = this.#claims.find(this.#claimKey(key, seq))
+    const name = this.#claimKey(key, seq)
+    this.#wanted.delete(name)
+    const claim = this.#claims.find(name)
     if (!claim) return
     this.#claims.drop(claim)
     this.#track(this.#run(RELEASE, [claim.name], [claim.token])).catch(() => undefined) // it ends by itself

@@ -7,7 +7,9 @@ import type { EpochKey, Mark, SeenHooks, SeenMark, SeenStore } from '../../src/r
 import { sharedSeen } from '../../src/reliability/shared-seen.js'
 import { startRedis, type TestServer } from '../support/servers.js'
 
-type Client = ReturnType<typeof createClient>
+const newClient = (url: string) =>
+  createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } })
+type Client = ReturnType<typeof newClient>
 
 let redis: TestServer
 const clients: Client[] = []
@@ -25,7 +27,7 @@ afterAll(async () => {
 })
 
 async function connected(url = redis.url): Promise<Client> {
-  const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: 50 } })
+  const client = newClient(url)
   client.on('error', () => undefined)
   clients.push(client)
   await client.connect()
@@ -88,6 +90,15 @@ describe('a number that two workers have', () => {
     const key = newKey()
     await a.store.check(key, 7)
     a.store.release?.(key, 7)
+    expect(await b.store.check(key, 7)).toBeUndefined()
+  })
+
+  test('goes to the other when the first gives it back before it was granted', async () => {
+    const [a, b] = [await worker({ leaseMs: 60_000 }), await worker({ leaseMs: 60_000 })]
+    const key = newKey()
+    void a.store.check(key, 7)
+    a.store.release?.(key, 7)
+    await a.store.close()
     expect(await b.store.check(key, 7)).toBeUndefined()
   })
 
