@@ -1,7 +1,7 @@
 /** RabbitMQ from Debian's packages: finds out what is missing, says what would be run, asks where somebody can answer. */
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -12,6 +12,21 @@ import { runProgram } from './run-program.mjs'
 const LOCK = join(tmpdir(), 'sealbus-apt.lock')
 /** For the tests that run the Python client. */
 const PYTHON_PACKAGES = { pika: 'python3-pika', cryptography: 'python3-cryptography', cbor2: 'python3-cbor2' }
+/** What Debian starts when it installs a package, by package. */
+const SERVICES = {
+  'rabbitmq-server': 'rabbitmq-server',
+  'redis-server': 'redis-server',
+  postgresql: 'postgresql',
+}
+/** Servers that some tests start themselves, and those tests. */
+const SERVERS = [
+  {
+    name: 'redis-server',
+    isThere: () => inPath('redis-server'),
+    tests: ['shared-seen', 'partitions', 'workers'],
+  },
+  { name: 'postgresql', isThere: hasPostgres, tests: ['transactional-seen', 'workers'] },
+]
 
 /**
  * Installs what is missing where that is possible and wanted.
@@ -21,17 +36,17 @@ const PYTHON_PACKAGES = { pika: 'python3-pika', cryptography: 'python3-cryptogra
  * | a person at a terminal            | says what would be run and asks; `yes` skips the question  |
  * | not root, no terminal             | says what to run; `yes` lets it use sudo                   |
  *
- * @param {{ yes: boolean, python: boolean }} options
+ * @param {{ yes: boolean, forTests: boolean }} options - `forTests`: also the Python client's modules, Redis and PostgreSQL
  * @returns {Promise<boolean>} whether RabbitMQ is there afterwards
  */
-export async function installRabbitmq({ yes, python }) {
-  const missing = await missingPackages(python)
+export async function installRabbitmq({ yes, forTests }) {
+  const missing = await missingPackages(forTests)
   if (missing.length === 0) return true
   if (!inPath('apt-get')) return await declined('RabbitMQ is not installed, and this system has no apt-get')
   const script = installScript(missing)
   if (!(await isWanted(script, yes, missing))) return await declined('nothing was installed')
   await withLock(LOCK, 'an installation with apt-get', async () => {
-    const left = await missingPackages(python)
+    const left = await missingPackages(forTests)
     if (left.length > 0) await runScript(installScript(left))
   })
   return (await isInstalled()) || (await declined('RabbitMQ could not be installed; see above'))
@@ -43,10 +58,28 @@ export async function isInstalled() {
   return findRabbitmq() !== undefined
 }
 
-async function missingPackages(python) {
+/** Servers that are not there, each with the files below test/cluster that need it. */
+export function missingServers() {
+  const missing = SERVERS.filter(({ isThere }) => !isThere())
+  return missing.map(({ name, tests }) => ({
+    name,
+    files: tests.map(test => `test/cluster/${test}.test.ts`),
+  }))
+}
+
+async function missingPackages(forTests) {
   const broker = (await isInstalled()) ? [] : ['rabbitmq-server']
-  const modules = python ? Object.entries(PYTHON_PACKAGES).filter(([module]) => !hasPythonModule(module)) : []
-  return [...broker, ...modules.map(([, name]) => name)]
+  if (!forTests) return broker
+  const modules = Object.entries(PYTHON_PACKAGES).filter(([module]) => !hasPythonModule(module))
+  const servers = missingServers().map(({ name }) => name)
+  return [...broker, ...servers, ...modules.map(([, name]) => name)]
+}
+
+/** Debian keeps the server's programs out of the path. */
+function hasPostgres() {
+  const base = '/usr/lib/postgresql'
+  const versions = existsSync(base) ? readdirSync(base) : []
+  return inPath('postgres') || versions.some(version => existsSync(`${base}/${version}/bin/postgres`))
 }
 
 function hasPythonModule(module) {
@@ -54,12 +87,13 @@ function hasPythonModule(module) {
 }
 
 /**
- * n.b. Debian starts a service that it installs, which would take ports 5672 and 25672 of this machine. Its own switch against
+ * n.b. Debian starts a service that it installs, which would take its ports of this machine. Its own switch against
  * that is policy-rc.d; where somebody has put one already, that one is left alone, and what started nevertheless is stopped.
  */
 function installScript(packages) {
   const install = `DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages.join(' ')}`
-  if (!packages.includes('rabbitmq-server')) return `apt-get update -q\n${install}`
+  const services = Object.keys(SERVICES).filter(name => packages.includes(name))
+  if (services.length === 0) return `apt-get update -q\n${install}`
   const lines = ['apt-get update -q']
   if (!existsSync('/usr/sbin/policy-rc.d')) {
     lines.push(
@@ -69,7 +103,8 @@ function installScript(packages) {
     lines.push('chmod 755 /usr/sbin/policy-rc.d')
   }
   lines.push(install)
-  if (existsSync('/run/systemd/system')) lines.push('systemctl disable --now rabbitmq-server')
+  const stop = services.map(name => `systemctl disable --now ${SERVICES[name]}`)
+  if (existsSync('/run/systemd/system')) lines.push(...stop)
   return lines.join('\n')
 }
 
@@ -107,7 +142,7 @@ async function runScript(script) {
 
 async function declined(why) {
   const there = await isInstalled()
-  say(there ? `${why}; RabbitMQ is there, Python packages for some tests are not` : why)
+  say(there ? `${why}; RabbitMQ is there, packages for some tests are not` : why)
   return there
 }
 

@@ -12,15 +12,15 @@ import { say } from './root.mjs'
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
 /**
- * @param {{ rabbitmq?: boolean, python?: boolean, yes?: boolean }} wanted - `python`: also what the Python client needs
+ * @param {{ rabbitmq?: boolean, forTests?: boolean, yes?: boolean }} wanted - `forTests`: also Redis, PostgreSQL and what the Python client needs
  * @returns {Promise<{ rabbitmq: boolean }>} whether real nodes can be started
  */
-export async function setUp({ rabbitmq = false, python = false, yes = false } = {}) {
+export async function setUp({ rabbitmq = false, forTests = false, yes = false } = {}) {
   if (major < 20 || (major === 20 && minor < 19))
     throw new Error(`sealbus needs Node 20.19 or newer, this is ${process.version}`)
   await installDependencies()
   await build()
-  return { rabbitmq: rabbitmq && (await installRabbitmq({ yes, python })) }
+  return { rabbitmq: rabbitmq && (await installRabbitmq({ yes, forTests })) }
 }
 
 /** Runs a script's main function; an error becomes one line. */
@@ -35,7 +35,7 @@ export async function runMain(main) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await runMain(async argv => {
-    const { rabbitmq } = await setUp({ rabbitmq: true, python: true, yes: argv.includes('--yes') })
+    const { rabbitmq } = await setUp({ rabbitmq: true, forTests: true, yes: argv.includes('--yes') })
     say(rabbitmq ? 'ready' : 'ready, without RabbitMQ')
     return 0
   })

@@ -6,6 +6,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { missingServers } from './rabbitmq.mjs'
 import { inRoot, say, tool } from './root.mjs'
 import { runProgram } from './run-program.mjs'
 import { runMain, setUp } from './setup.mjs'
@@ -13,16 +14,24 @@ import { runMain, setUp } from './setup.mjs'
 const OWN_OPTIONS = new Set(['--yes', '--require-rabbitmq'])
 
 await runMain(async argv => {
-  const { rabbitmq } = await setUp({ rabbitmq: true, python: true, yes: argv.includes('--yes') })
+  const { rabbitmq } = await setUp({ rabbitmq: true, forTests: true, yes: argv.includes('--yes') })
   const forVitest = argv.filter(argument => !OWN_OPTIONS.has(argument))
   const counts = [await runProject('unit', forVitest)]
-  if (rabbitmq) counts.push(await runProject('cluster', forVitest))
+  if (rabbitmq) counts.push(await runProject('cluster', [...forVitest, ...withoutServers()]))
   else counts.push(withoutRabbitmq(argv.includes('--require-rabbitmq')))
   const passed = counts.reduce((sum, count) => sum + count.passed, 0)
   const failed = counts.reduce((sum, count) => sum + count.failed, 0)
   process.stdout.write(`${passed} passed, ${failed} failed\n`)
   return failed === 0 ? 0 : 1
 })
+
+/** Options that leave out the tests whose servers are not there. */
+function withoutServers() {
+  return missingServers().flatMap(({ name, files }) => {
+    say(`\nNot run, because ${name} is not installed: ${files.join(', ')}`)
+    return files.map(file => `--exclude=${file}`)
+  })
+}
 
 function withoutRabbitmq(required) {
   const files = readdirSync(inRoot('test', 'cluster')).filter(name => name.endsWith('.test.ts'))
