@@ -18,7 +18,7 @@ export function* mergedEntries(files: readonly string[]): Generator<Entry, void>
       heads[first] = sources[first]?.next().value
     }
   } finally {
-    for (const source of sources) source.return() // closes its file
+    for (const source of sources) source.return(undefined) // closes its file
   }
 }
 
