@@ -4,7 +4,14 @@
  */
 import { ClassicLevel } from 'classic-level'
 import { Grouping } from '../src/reliability/grouping.js'
-import type { EnvelopeFacts, LaneOfLife, LeftLane, Outbox, OutboxRecord, Stored } from '../src/reliability/outbox.js'
+import type {
+  EnvelopeFacts,
+  LaneOfLife,
+  LeftLane,
+  Outbox,
+  OutboxRecord,
+  Stored,
+} from '../src/reliability/outbox.js'
 
 const LINGER_MS = 2
 const GROUP_BYTES: number = 64 * 1024
@@ -104,7 +111,15 @@ function keyOf({ epoch, seq }: OutboxRecord): string {
   return `${epoch}/${String(seq).padStart(16, '0')}`
 }
 
-function factsOf({ id, seq, count, floor, expiresAtMs, untilHandled, droppable }: EnvelopeFacts): EnvelopeFacts {
+function factsOf({
+  id,
+  seq,
+  count,
+  floor,
+  expiresAtMs,
+  untilHandled,
+  droppable,
+}: EnvelopeFacts): EnvelopeFacts {
   return { id, seq, count, floor, expiresAtMs, untilHandled, droppable }
 }
 
@@ -120,6 +135,9 @@ function encode({ body, ...head }: OutboxRecord): Uint8Array {
 function decode(value: Uint8Array): { head: Omit<OutboxRecord, 'body'>; body: Uint8Array } {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.length)
   const end = HEAD_LENGTH_BYTES + bytes.readUInt16BE(0)
-  const head = JSON.parse(bytes.subarray(HEAD_LENGTH_BYTES, end).toString('utf8')) as Omit<OutboxRecord, 'body'>
+  const head = JSON.parse(bytes.subarray(HEAD_LENGTH_BYTES, end).toString('utf8')) as Omit<
+    OutboxRecord,
+    'body'
+  >
   return { head, body: bytes.subarray(end) }
 }

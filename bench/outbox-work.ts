@@ -88,7 +88,11 @@ async function drive(outbox: Outbox, { kind, records, bodyBytes, directory }: Wo
 /** n.b. random bytes, as sealed ones look: no store may compress them. */
 function benchRecord(seq: number, bytes: number): OutboxRecord {
   return {
-    ...{ id: randomBytes(16).toString('hex'), to: { domain: 'field', address: 'heh-0001' }, priority: 'report' },
+    ...{
+      id: randomBytes(16).toString('hex'),
+      to: { domain: 'field', address: 'heh-0001' },
+      priority: 'report',
+    },
     ...{ epoch: EPOCH, seq, count: 1, floor: 0, expiresAtMs: Date.now() + 86_400_000 },
     ...{ untilHandled: false, droppable: false, body: randomBytes(bytes) },
   }

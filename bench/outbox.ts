@@ -81,7 +81,10 @@ async function compare(folder: string, rounds: number, kills: number): Promise<R
 }
 
 /** A B A B …, so that both meet the same weather. */
-async function alternate<T>(rounds: number, run: (candidate: Candidate) => Promise<T>): Promise<Record<Candidate, T[]>> {
+async function alternate<T>(
+  rounds: number,
+  run: (candidate: Candidate) => Promise<T>,
+): Promise<Record<Candidate, T[]>> {
   const results: Record<Candidate, T[]> = { log: [], level: [] }
   for (let round = 0; round < rounds; round++)
     for (const candidate of CANDIDATES) results[candidate].push(await run(candidate))
@@ -97,7 +100,9 @@ async function once(folder: string, candidate: Candidate, kind: Work['kind']): P
 async function restart(folder: string, candidate: Candidate): Promise<Done> {
   const bodyBytes = BODY_BYTES
   return await inFresh(folder, async directory => {
-    await finished(start({ candidate, directory, kind: 'put', records: RESTART_BYTES / bodyBytes, bodyBytes }))
+    await finished(
+      start({ candidate, directory, kind: 'put', records: RESTART_BYTES / bodyBytes, bodyBytes }),
+    )
     return await finished(start({ candidate, directory, kind: 'start', records: 0, bodyBytes }))
   })
 }
@@ -200,5 +205,15 @@ function table(report: Record<Candidate, Figures>): string {
   const line = (name: string, cells: readonly (string | number)[]): string =>
     `${name.padEnd(38)}${cells.map(cell => String(cell).padStart(14)).join('')}\n`
   const head = line(`records of ${BODY_BYTES} bytes`, CANDIDATES)
-  return head + rows.map(([name, cell]) => line(name, CANDIDATES.map(each => cell(report[each])))).join('')
+  return (
+    head +
+    rows
+      .map(([name, cell]) =>
+        line(
+          name,
+          CANDIDATES.map(each => cell(report[each])),
+        ),
+      )
+      .join('')
+  )
 }

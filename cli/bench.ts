@@ -14,6 +14,14 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     summary: 'two ways to keep envelopes on disk: throughput, bytes written, kills, restart',
     load: () => import('../bench/outbox.js'),
   },
+  backlog: {
+    summary: '100 MB that waited for the broker, and the commands that are sent while they drain',
+    load: () => import('../bench/backlog.js'),
+  },
+  kills: {
+    summary: 'a publisher with an outbox on disk, killed at random moments',
+    load: () => import('../bench/kills.js'),
+  },
 }
 
 /** @returns the exit code */

@@ -3,7 +3,7 @@
  *
  * ```text
  * payload = synced(4) ‖ kind(1) ‖ rest                                     integers big-endian; numbers as doubles
- * lane    = kind 1 ‖ lane(4) ‖ JSON {domain, address, priority, epoch, next, floor, announced, overEnds, atMs}
+ * lane    = kind 1 ‖ lane(4) ‖ JSON {domain, address, priority, epoch, next, floor, announced, overEnds, lastExpiryMs}
  * record  = kind 2 ‖ lane(4) ‖ flags(1) ‖ count(2) ‖ seq(8) ‖ floor(8) ‖ expiresAtMs(8) ‖ id(16) ‖ sealed body
  * ends    = kind 3 ‖ any number of: lane(4) ‖ how(1) ‖ count(2) ‖ seq(8) ‖ floor(8)
  * ```
@@ -38,8 +38,8 @@ export interface LaneEntry {
   readonly floor: number
   readonly announced: number
   readonly overEnds: readonly number[]
-  /** When it was last used, ms. */
-  readonly atMs: number
+  /** When the last of its messages expires, ms. */
+  readonly lastExpiryMs: number
 }
 
 /** How something of a lane ended; `announced`: nothing did, but its floor is known to the recipient's inbox. */

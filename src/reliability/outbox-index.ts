@@ -96,7 +96,8 @@ export class OutboxIndex {
     this.#reading.set(lane, records)
     this.#gone(records.get(ref.seq)) // it was moved here, and the crash came before the old place was deleted
     records.set(ref.seq, ref)
-    lane.wrote(record, lane.atMs)
+    lane.wrote(record)
+    this.lanes.used(lane)
     segment.settle(ref, at)
     this.count(ref)
   }

@@ -1,10 +1,10 @@
 /** The lanes that an outbox on disk knows: their numbers as they stand in its log. docs/DELIVERY.md, "Numbers". */
 import type { Party } from '../bus.js'
 import { type Predecessor, partyKey } from '../wire.js'
-import type { LaneOfLife } from './outbox.js'
+import type { EnvelopeFacts, LaneOfLife } from './outbox.js'
 import type { EndHow, LaneEntry } from './outbox-frames.js'
 
-/** A recipient forgets an epoch when its messages are over: 7 days at most, and the skew. Then nobody waits for it. */
+/** A recipient forgets an epoch some time after its last message: 7 days and the skew at most. Then nobody waits for it. */
 const FORGET_AFTER_MS: number = 8 * 24 * 3600 * 1000
 
 /** n.b. holds what is on disk: a number that was given out and never got there is no number of this lane. */
@@ -17,7 +17,8 @@ export class OutboxLane implements LaneOfLife {
   floor = 0
   announced = 0
   overEnds: readonly number[] = []
-  atMs = 0
+  /** When the last of its messages expires, ms. */
+  lastExpiryMs = 0
   /** Records of it that are kept. */
   records = 0
   /** The newest segment that says what lane this is. */
@@ -40,7 +41,7 @@ export class OutboxLane implements LaneOfLife {
   }
 
   entry(): LaneEntry {
-    const { to, priority, epoch, next, floor, announced, overEnds, atMs } = this
+    const { to, priority, epoch, next, floor, announced, overEnds, lastExpiryMs } = this
     return {
       ...{ domain: to.domain, address: to.address },
       priority,
@@ -49,26 +50,23 @@ export class OutboxLane implements LaneOfLife {
       floor,
       announced,
       overEnds,
-      atMs,
+      lastExpiryMs,
     }
   }
 
   /** What a lane frame says. n.b. numbers only rise, so that older frames change nothing. */
   restore(entry: LaneEntry): void {
     this.next = Math.max(this.next, entry.next)
-    this.atMs = Math.max(this.atMs, entry.atMs)
+    this.lastExpiryMs = Math.max(this.lastExpiryMs, entry.lastExpiryMs)
     this.announced = Math.max(this.announced, entry.announced)
     this.overEnds = [...new Set([...this.overEnds, ...entry.overEnds])]
     this.#raise(entry.floor)
   }
 
   /** A record is written. */
-  wrote(
-    record: { readonly seq: number; readonly count: number; readonly floor: number },
-    nowMs: number,
-  ): void {
+  wrote(record: Pick<EnvelopeFacts, 'seq' | 'count' | 'floor' | 'expiresAtMs'>): void {
     this.next = Math.max(this.next, record.seq + record.count)
-    this.atMs = nowMs
+    this.lastExpiryMs = Math.max(this.lastExpiryMs, record.expiresAtMs)
     this.#raise(record.floor)
   }
 
@@ -114,15 +112,13 @@ export class OutboxLanes {
     const lane =
       this.#byNo.get(no) ?? this.#add(new OutboxLane(no, { to: { domain, address }, priority, epoch }))
     lane.restore(entry)
-    this.#latest.set(lane.key, lane)
+    if (lane.next > 0) this.used(lane)
     return lane
   }
 
   /** Everything that was read is of former lives. */
   endOfReading(): void {
-    for (const [key, { epoch, next }] of this.#latest) {
-      if (next > 0) this.#former.set(key, { epoch, lastSeq: next - 1 })
-    }
+    for (const [key, { epoch, next }] of this.#latest) this.#former.set(key, { epoch, lastSeq: next - 1 })
   }
 
   predecessor(to: Party, priority: LaneOfLife['priority']): Predecessor | undefined {
@@ -134,9 +130,10 @@ export class OutboxLanes {
     return [...this.#byNo.values()].sort((a, b) => a.no - b.no)
   }
 
-  /** A record of it is in the log: from now on a coming life follows this lane. */
+  /** A record of it is in the log: a coming life follows this lane, unless there is a newer one. */
   used(lane: OutboxLane): void {
-    if (this.#latest.get(lane.key) !== lane) this.#latest.set(lane.key, lane)
+    const latest = this.#latest.get(lane.key)
+    if (latest === undefined || latest.no < lane.no) this.#latest.set(lane.key, lane)
   }
 
   /** Lanes that no segment after this one names: those that are still needed. The others are forgotten. */
@@ -152,7 +149,7 @@ export class OutboxLanes {
 
   #isNeeded(lane: OutboxLane, nowMs: number): boolean {
     if (lane.records > 0) return true
-    const isAlive = lane.atMs > nowMs - FORGET_AFTER_MS
+    const isAlive = lane.lastExpiryMs > nowMs - FORGET_AFTER_MS
     return isAlive && (lane.owesFloor || this.#latest.get(lane.key) === lane)
   }
 

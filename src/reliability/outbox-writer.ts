@@ -113,10 +113,9 @@ class Group {
   }
 
   put(ref: Ref, body: Uint8Array): void {
-    const { lanes, now } = this.#options
     this.name(ref.lane)
-    ref.lane.wrote(ref, now())
-    lanes.used(ref.lane)
+    ref.lane.wrote(ref)
+    this.#options.lanes.used(ref.lane)
     this.#place(ref, false)
     this.#add(recordFrame(this.#synced, { ...factsOf(ref), lane: ref.lane.no, body }))
   }

@@ -13,7 +13,7 @@ import type { Submission } from './submission.js'
 export interface SealingDesk {
   readonly sealer: Sealer
   readonly introductions: Introductions
-  readonly outbox: Pick<Outbox, 'ageMs'>
+  readonly outbox: Pick<Outbox, 'ageMs' | 'durable'>
 }
 
 /** A floor notice that finds no way within this is of no use any more: receivers skip a gap after 90 s. */
@@ -33,7 +33,8 @@ export function sealNext(
 ): Entry | undefined {
   for (;;) {
     const introduce = desk.introductions.needed(lane.to, desk.sealer.self.fingerprint, nowMs)
-    const batch = takeBatch(lane, Math.min(desk.sealer.bodyLimit, room) - desk.sealer.overhead(introduce))
+    const left = Math.min(desk.sealer.bodyLimit, room) - desk.sealer.overhead(introduce)
+    const batch = takeBatch(lane, left, desk.outbox.durable)
     if (batch.length === 0) return undefined
     try {
       return number(lane, seal(lane, desk, batch, introduce, nowMs))
@@ -48,7 +49,11 @@ export function sealNotice(lane: SendingLane, desk: SealingDesk, nowMs: number):
   return seal(lane, desk, [], false, nowMs)
 }
 
-function takeBatch(lane: SendingLane, room: number): Submission[] {
+/**
+ * @param alike - only messages that want a receipt, or only such that want none: on disk an envelope is kept either
+ * until it is confirmed or until all of its receipts are in
+ */
+function takeBatch(lane: SendingLane, room: number, alike: boolean): Submission[] {
   const batch: Submission[] = []
   let left = room
   for (
@@ -56,7 +61,9 @@ function takeBatch(lane: SendingLane, room: number): Submission[] {
     next !== undefined && batch.length < MAX_MESSAGES;
     next = lane.peekWaiting()
   ) {
+    const [first = next] = batch
     if (batch.length > 0 && next.size > left) break
+    if (alike && next.message.receiptWanted !== first.message.receiptWanted) break
     left -= next.size
     batch.push(next)
     lane.waiting.shift()

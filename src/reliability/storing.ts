@@ -24,6 +24,8 @@ export interface StoringOptions {
   readonly receipts: AwaitingReceipts
   readonly settlement: Settlement
   readonly now: () => number
+  /** Something of the lane expires then. */
+  readonly expires: (lane: SendingLane, atMs: number) => void
   /** It may be the lane's turn. */
   readonly wake: (lane: SendingLane) => void
   /** All that waited was refused. */
@@ -74,13 +76,16 @@ export class Storing {
   }
 
   #sealOne(lane: SendingLane): Entry | undefined {
-    const { settlement, now, outbox, receipts } = this.#options
+    const { settlement, now, outbox, receipts, expires, ended } = this.#options
     const refuse = (submission: Submission, error: unknown): void =>
       settlement.refuse(lane, submission, error)
     const entry = sealNext(lane, this.#options, now(), outbox.room(), refuse)
-    if (entry === undefined)
-      this.#options.ended(lane) // all that waited was refused
-    else receipts.expect(lane, entry)
+    if (entry === undefined) {
+      ended(lane) // all that waited was refused
+      return undefined
+    }
+    receipts.expect(lane, entry)
+    expires(lane, entry.record.expiresAtMs) // n.b. the outbox may keep it for less than its messages live
     return entry
   }
 

