@@ -72,7 +72,12 @@ export interface Actions {
   ): Promise<void>
   clearPolicy(name: string): Promise<void>
 
+  /** Bodies on channels that are opened from now on are at most so large, bytes; undefined: as configured. */
+  limitBodies(bytes: number | undefined): Promise<void>
+
   // rights
+  /** All permissions in the vhost, and no topic permissions that narrow them; until the definitions are restored. */
+  grantEverything(user: string): Promise<void>
   /** Takes all permissions in the vhost from the user; connections stay open. */
   revokePermissions(user: string): Promise<void>
   /** The broker closes the user's connections. */
@@ -81,6 +86,8 @@ export interface Actions {
   deleteVhost(): Promise<void>
   /** Brings back what was provisioned: vhost, users, permissions, exchanges, policies, queues and bindings. */
   restoreDefinitions(): Promise<void>
+  /** The folder of a device gets a new certificate and key. */
+  renewIdentity(address: string): Promise<void>
   /** Nodes serve this certificate from now on: one that has expired, or a new good one. */
   replaceCertificates(which: 'expired' | 'valid'): Promise<void>
 
@@ -103,7 +110,15 @@ const ALL: Readonly<Record<Action, true>> = {
   ...{ drain: true, revive: true, listenOnly: true, moveLeaders: true },
   ...{ closeConnections: true, limitConnections: true, memoryAlarm: true, diskAlarm: true },
   ...{ deleteQueue: true, replaceQueue: true, deleteExchange: true, unbind: true },
-  ...{ setPolicy: true, clearPolicy: true, revokePermissions: true, deleteUser: true, deleteVhost: true },
+  ...{
+    setPolicy: true,
+    clearPolicy: true,
+    grantEverything: true,
+    revokePermissions: true,
+    deleteUser: true,
+    deleteVhost: true,
+  },
+  ...{ limitBodies: true, renewIdentity: true },
   ...{ restoreDefinitions: true, replaceCertificates: true, queues: true, connections: true, purge: true },
 }
 export const ACTIONS: ReadonlySet<Action> = new Set(Object.keys(ALL) as Action[])

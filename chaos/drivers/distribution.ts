@@ -8,11 +8,10 @@ import { order, type Shell } from './erlang.js'
 /** n.b. each side has its own, or the two would agree again */
 const WRONG_COOKIE = 'list_to_atom("sealbus_chaos_cut_" ++ atom_to_list(node()))'
 
+type Pair = readonly [string, string]
+
 /** All pairs of nodes that share no group. @throws RangeError for a node that is in none, or that there is not */
-export function separated(
-  nodes: readonly string[],
-  groups: readonly (readonly string[])[],
-): (readonly [string, string])[] {
+export function separated(nodes: readonly string[], groups: readonly (readonly string[])[]): Pair[] {
   const named = new Set(groups.flat())
   const odd = [...named].find(name => !nodes.includes(name)) ?? nodes.find(name => !named.has(name))
   if (odd !== undefined)
@@ -29,7 +28,23 @@ export async function disconnected(shell: Shell, groups: readonly (readonly stri
     pairs.flatMap(([a, b]) => (a === node ? [b] : b === node ? [a] : []))
   await reconnected(shell)
   for (const node of shell.nodes) await order(shell, cookies(from(node), WRONG_COOKIE), node)
-  for (const node of shell.nodes) await order(shell, closed(from(node)), node)
+  await cut(shell, pairs)
+}
+
+/**
+ * Closes connections, at once for all pairs of a node: of two that see a third go at different moments RabbitMQ takes it for
+ * a partial partition, and pauses until the whole cluster is back.
+ */
+async function cut(shell: Shell, pairs: readonly Pair[]): Promise<void> {
+  const count = (node: string): number => pairs.filter(pair => pair.includes(node)).length
+  const [node] = [...shell.nodes].sort((a, b) => count(b) - count(a))
+  if (node === undefined || pairs.length === 0) return
+  const others = pairs.flatMap(([a, b]) => (a === node ? [b] : b === node ? [a] : []))
+  await order(shell, closed(others), node)
+  await cut(
+    shell,
+    pairs.filter(pair => !pair.includes(node)),
+  )
 }
 
 /** All nodes let each other in again; they find each other by themselves. n.b. one that is down has forgotten it anyway */

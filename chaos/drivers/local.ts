@@ -17,14 +17,16 @@ const FREEZE_LIMIT_MS = 2_000
 export interface LocalOptions {
   /** Issues a server certificate: one that has expired, or a good one. Without it there is no `replaceCertificates`. */
   readonly certificate?: (which: 'expired' | 'valid') => Promise<BrokerTls>
+  /** Gives a device's folder a new certificate and key. Without it there is no `renewIdentity`. */
+  readonly renew?: (address: string) => Promise<void>
   /** Other means of partitioning; default: the nodes refuse each other (drivers/distribution.ts). */
   readonly network?: Pick<Actions, 'partition' | 'healPartition'>
 }
 
 /** What runs on this machine can do all of it, but for certificates whose authority is locked. */
 export type LocalActions = OperatorActions &
-  Omit<Actions, keyof OperatorActions | 'replaceCertificates'> &
-  Partial<Pick<Actions, 'replaceCertificates'>>
+  Omit<Actions, keyof OperatorActions | 'replaceCertificates' | 'renewIdentity'> &
+  Partial<Pick<Actions, 'replaceCertificates' | 'renewIdentity'>>
 
 /** Both seams: scenario files ask for actions, the first scenarios for methods. */
 export type LocalDriver = Driver & ClusterDriver & { readonly actions: LocalActions }
@@ -47,6 +49,7 @@ export function localDriver(cluster: Cluster, options: LocalOptions = {}): Local
     ...processActions(at),
     ...network,
     ...certificateActions(cluster, options),
+    ...(options.renew === undefined ? {} : { renewIdentity: options.renew }),
   }
   const heal = (): Promise<void> => healed(cluster, shell, actions)
   return {
@@ -109,6 +112,7 @@ async function healed(cluster: Cluster, shell: Shell, actions: LocalActions): Pr
   await actions.listenOnly(shell.nodes)
   await actions.restoreDefinitions()
   await actions.limitConnections(undefined)
+  await actions.limitBodies(undefined)
   await order(shell, withoutPolicies(VHOST))
   await actions.replaceCertificates?.('valid')
   await untilWhole(shell, VHOST)

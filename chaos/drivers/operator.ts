@@ -11,7 +11,8 @@ import { topologyActions } from './topology.js'
 /** What needs a process or a network is not among them. */
 export type OperatorActions = Omit<
   Actions,
-  'kill' | 'terminate' | 'start' | 'pause' | 'resume' | 'partition' | 'healPartition' | 'replaceCertificates'
+  | ('kill' | 'terminate' | 'start' | 'pause' | 'resume' | 'partition' | 'healPartition')
+  | ('replaceCertificates' | 'renewIdentity')
 >
 
 export function operatorActions(shell: Shell, vhost: string = VHOST): OperatorActions {

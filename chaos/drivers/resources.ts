@@ -1,6 +1,6 @@
 /** Resource alarms: made by moving the threshold, so that the broker's own monitor raises and clears them. */
 import type { Actions } from './actions.js'
-import { order, type Shell } from './erlang.js'
+import { answering, order, type Shell } from './erlang.js'
 import { until } from './waiting.js'
 
 /** Less than any node needs. */
@@ -18,10 +18,13 @@ const CONFIGURED = {
   disk: 'element(2, {ok, _} = application:get_env(rabbit, disk_free_limit))',
 } as const
 
-export function resourceActions(shell: Shell): Pick<Actions, 'memoryAlarm' | 'diskAlarm'> {
+export function resourceActions(shell: Shell): Pick<Actions, 'memoryAlarm' | 'diskAlarm' | 'limitBodies'> {
   return {
     memoryAlarm: (node, on) => alarm(shell, node, 'memory', on ? NO_MEMORY : undefined),
     diskAlarm: (node, on) => alarm(shell, node, 'disk', on ? NO_DISK : undefined),
+    async limitBodies(bytes) {
+      for (const node of answering(shell)) await order(shell, bodies(bytes), node)
+    },
   }
 }
 
@@ -38,4 +41,12 @@ async function alarm(
     async () => (await shell.evaluate(raised, node)) === wanted,
     `${node}: the ${kind} alarm to be ${wanted ? 'raised' : 'cleared'}`,
   )
+}
+
+/** What is configured is kept aside the first time. */
+function bodies(bytes: number | undefined): string {
+  const configured =
+    'Kept = persistent_term:get(sealbus_chaos_bodies, none), {ok, Now} = application:get_env(rabbit, max_message_size), ' +
+    'Was = case Kept of none -> persistent_term:put(sealbus_chaos_bodies, Now), Now; _ -> Kept end'
+  return `${configured}, application:set_env(rabbit, max_message_size, ${bytes ?? 'Was'})`
 }

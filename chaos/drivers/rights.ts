@@ -3,7 +3,10 @@ import type { Actions } from './actions.js'
 import { ACTOR, order, type Shell, text } from './erlang.js'
 import type { Provisioned } from './provisioned.js'
 
-type Rights = Pick<Actions, 'revokePermissions' | 'deleteUser' | 'deleteVhost' | 'restoreDefinitions'>
+type Rights = Pick<
+  Actions,
+  'grantEverything' | 'revokePermissions' | 'deleteUser' | 'deleteVhost' | 'restoreDefinitions'
+>
 
 export function rightsActions(shell: Shell, vhost: string, provisioned: Provisioned): Rights {
   const broken = async (expression: string): Promise<void> => {
@@ -13,6 +16,11 @@ export function rightsActions(shell: Shell, vhost: string, provisioned: Provisio
   const user = (name: string, change: string): string =>
     `case rabbit_auth_backend_internal:exists(${text(name)}) of true -> ${change}; false -> ok end`
   return {
+    grantEverything: name =>
+      broken(
+        `ok = rabbit_auth_backend_internal:set_permissions(${text(name)}, ${text(vhost)}, <<".*">>, <<".*">>, <<".*">>, ${ACTOR}), ` +
+          `ok = rabbit_auth_backend_internal:clear_topic_permissions(${text(name)}, ${text(vhost)}, ${ACTOR})`,
+      ),
     revokePermissions: name =>
       broken(
         user(

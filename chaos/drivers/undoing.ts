@@ -35,6 +35,7 @@ const UNDO: Readonly<Partial<Record<Action, Undo>>> = {
     args: () => [undefined],
     breaks: ([limit]) => limit !== undefined,
   },
+  limitBodies: { by: 'limitBodies', args: () => [undefined], breaks: ([bytes]) => bytes !== undefined },
   memoryAlarm: { by: 'memoryAlarm', ...OFF },
   diskAlarm: { by: 'diskAlarm', ...OFF },
   setPolicy: { by: 'clearPolicy', ...OF_FIRST },
@@ -49,6 +50,7 @@ const UNDO: Readonly<Partial<Record<Action, Undo>>> = {
   unbind: { by: 'restoreDefinitions' },
   revokePermissions: { by: 'restoreDefinitions' },
   deleteUser: { by: 'restoreDefinitions' },
+  grantEverything: { by: 'restoreDefinitions' },
   deleteVhost: { by: 'restoreDefinitions' },
 }
 
