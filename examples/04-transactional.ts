@@ -3,7 +3,7 @@
  * it as often as you like, on any machine, and kill it at any moment: every report is in the table once.
  *
  *   npx sealbus cluster up --nodes 3 --pki D
- *   node dist/examples/04-transactional.js D postgres://user@127.0.0.1/database STATE      STATE: a folder for each process
+ *   node dist/examples/04-transactional.js D postgres://127.0.0.1/database STATE      STATE: a folder for each process
  */
 import pg from 'pg'
 import { connect, postgresSeen } from 'sealbus'

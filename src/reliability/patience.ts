@@ -27,7 +27,8 @@ export class Patience {
     this.#hooks = hooks
   }
 
-  get stopped(): boolean {
+  /** n.b. asked again after an await: flow analysis would remember a property's first answer. */
+  #isStopped(): boolean {
     return this.#stop.signal.aborted
   }
 
@@ -42,7 +43,7 @@ export class Patience {
   ): Promise<T> {
     let pauses: Backoff = backoff(PAUSES)
     for (let attempt = 0; ; attempt++) {
-      if (this.stopped) throw this.#closed()
+      if (this.#isStopped()) throw this.#closed()
       const slow = setTimeout(() => this.unanswered(new Error(`no answer for ${SLOW_MS} ms`)), SLOW_MS)
       try {
         const answer = await this.#unlessStopped(ask(attempt))
@@ -50,7 +51,7 @@ export class Patience {
         return answer
       } catch (thrown) {
         const error = asError(thrown)
-        if (this.stopped) throw this.#closed()
+        if (this.#isStopped()) throw this.#closed()
         if (isFinal(error)) throw error
         this.unanswered(error)
       } finally {

@@ -238,7 +238,7 @@ class SharedSeen implements SeenStore {
 
   async #run(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown[]> {
     const answer = await this.#send(script, [String(keys.length), ...keys, ...args])
-    if (!Array.isArray(answer))
+    if (!isList(answer))
       throw new TypeError(
         `Redis: expected a list, got ${typeof answer}; give a client that changes no answers`,
       )
@@ -289,6 +289,10 @@ class SharedSeen implements SeenStore {
   #keepMs(): string {
     return String((this.#hooks?.lifetimeMs ?? DEFAULT_LIFETIME_MS) + 2 * SKEW_MS)
   }
+}
+
+function isList(answer: unknown): answer is unknown[] {
+  return Array.isArray(answer)
 }
 
 const digests = new Map<string, string>()

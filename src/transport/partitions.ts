@@ -26,15 +26,13 @@ export interface PartitionsOptions {
 export async function keepPartitions(options: PartitionsOptions): Promise<void> {
   const { generation, others } = options
   const taken = new Set<string>()
-  let isOver = false
-  void generation.dead.then(() => {
-    isOver = true
-  })
+  const over = new AbortController()
+  void generation.dead.then(() => over.abort())
   const refused = new Set<string>()
   for (;;) {
     await Promise.race([pause(LOOK_MS * (0.5 + Math.random())), generation.dead])
     for (const queue of others) {
-      if (isOver) return
+      if (over.signal.aborted) return
       await look(options, queue, taken, refused)
     }
   }

@@ -51,7 +51,7 @@ export class Standby {
     const backoff = new Backoff()
     while (turn === this.#keeping && active.open && !signal.aborted) {
       const delayMs = (await this.#open(active.where)) ? await this.#watch(active, backoff) : backoff.failed()
-      if (active.open) await pause(delayMs, signal)
+      await Promise.race([pause(delayMs, signal), active.closed])
     }
   }
 

@@ -85,11 +85,11 @@ async function leave(bus: Bus): Promise<void> {
 
 /** Every hub sends numbers in order, until it is told to stop. Resolves with how many. */
 function load(hubs: readonly Bus[]): { stop(): Promise<number> } {
-  let isOver = false
+  const over = new AbortController()
   const all = (async (): Promise<number> => {
     const sending: Promise<unknown>[] = []
     let n = 0
-    for (; !isOver; n++) {
+    for (; !over.signal.aborted; n++) {
       for (const hub of hubs) sending.push(hub.send('vpp-0001', { type: 'report', payload: { n } }))
       await sleep(25)
     }
@@ -98,7 +98,7 @@ function load(hubs: readonly Bus[]): { stop(): Promise<number> } {
   })()
   return {
     stop: () => {
-      isOver = true
+      over.abort()
       return all
     },
   }

@@ -261,10 +261,12 @@ test('a lease out of range is refused', async () => {
 /** Without what is kept elsewhere, and in one order. */
 function tidy(record: ReturnType<EpochMemory['record']>): object {
   const sorted = (numbers: readonly number[]): number[] => [...numbers].sort((a, b) => a - b)
-  const { beyond, skipped, parked, hashes, lastCreatedAtMs: _, ...rest } = record
+  const { beyond, skipped, parked, hashes, start, next, floor } = record
   const byNumber = [...hashes].sort(([a], [b]) => a - b)
   return {
-    ...rest,
+    start,
+    next,
+    floor,
     beyond: sorted(beyond),
     skipped: sorted(skipped),
     parked: sorted(parked),

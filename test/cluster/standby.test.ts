@@ -36,9 +36,9 @@ async function started(address: string, first: string, standby: boolean): Promis
 function load(sender: Transport): { longestGap(sinceMs: number): number; stop(): Promise<void> } {
   const harness = { addresses: ['vpp', sender.address] } as unknown as TransportHarness
   const confirmed: number[] = []
-  let isOver = false
+  const over = new AbortController()
   const ended = (async (): Promise<void> => {
-    for (let i = 0; !isOver; i++) {
+    for (let i = 0; !over.signal.aborted; i++) {
       try {
         const channel = await sender.channel('shared')
         await channel.publish(publication(harness, String(i)))
@@ -57,7 +57,7 @@ function load(sender: Transport): { longestGap(sinceMs: number): number; stop():
   return {
     longestGap,
     stop: () => {
-      isOver = true
+      over.abort()
       return ended
     },
   }

@@ -103,11 +103,11 @@ afterEach(async () => {
 
 /** Sends numbers in order, some at a time, until it is told to stop. Resolves with how many. */
 function load(sender: Bus, from = 0): { stop(): Promise<number> } {
-  let isOver = false
+  const over = new AbortController()
   const sending: Promise<unknown>[] = []
   const all = (async (): Promise<number> => {
     let n = from
-    for (; !isOver; n++) {
+    for (; !over.signal.aborted; n++) {
       sending.push(sender.send('vpp-0001', { type: 'report', payload: { n } }))
       await sleep(4)
     }
@@ -116,7 +116,7 @@ function load(sender: Bus, from = 0): { stop(): Promise<number> } {
   })()
   return {
     stop: () => {
-      isOver = true
+      over.abort()
       return all
     },
   }

@@ -12,7 +12,7 @@ afterEach(() => void vi.useRealTimers())
 interface Rig {
   readonly counts: Map<string, number>
   readonly steps: string[]
-  die(): void
+  readonly die: () => void
 }
 
 /** Looks after the queue `b` of another; `counts` is what the broker sees. */

@@ -92,7 +92,7 @@ test('nodes that take connections and drop them are asked with growing pauses', 
   await dial(standby)
   for (let i = 0; i < 400; i++) {
     await vi.advanceTimersByTimeAsync(25)
-    links.slice(1).forEach(link => void (link.open && link.die()))
+    for (const link of links.slice(1)) if (link.open) link.die()
   }
   expect(links.length).toBeLessThan(30)
   await standby.close()
