@@ -14,7 +14,7 @@ import {
 } from './report-html-chart.js'
 import { niceStep, powerAbove, type Tick, ticks, timeStep } from './report-html-scale.js'
 import { clock, count, duration, html, type Markup, mebibytes } from './report-html-text.js'
-import type { ConnectionState, RunModel, Silence, Timeline } from './report-model.js'
+import type { ConnectionState, FaultSpan, GapMeasure, RunModel, Silence, Timeline } from './report-model.js'
 
 const MOST_PARTIES = 24
 const ROW_PX = 13
@@ -120,7 +120,7 @@ function latency(timeline: Timeline, axis: Axis): Panel {
   }
 }
 
-function silences({ timeline, boundMs, faults }: RunModel, axis: Axis): Panel {
+function silences({ timeline, measures, faults }: RunModel, axis: Axis): Panel {
   const rows = ['confirms', 'deliveries'] as const
   const bars = timeline.silences.map(silence =>
     bar(axis, {
@@ -131,10 +131,8 @@ function silences({ timeline, boundMs, faults }: RunModel, axis: Axis): Panel {
       text: `${silence.lane}: no ${silence.series} for ${duration(silence.toMs - silence.fromMs)}`,
     }),
   )
-  const bounds =
-    boundMs === undefined
-      ? []
-      : faults.flatMap(({ injectedMs }) => rows.map((_, row) => boundBar(axis, injectedMs, boundMs, row)))
+  const bounds = measures.flatMap(measure => faults.flatMap(fault => boundBars(axis, measure, fault)))
+  const bounded = measures.flatMap(({ boundMs }) => (boundMs === undefined ? [] : [duration(boundMs)]))
   const longest = rows.map(series => longestOf(timeline.silences, series))
   return {
     title: 'Silences of a lane, from 200 ms',
@@ -143,7 +141,7 @@ function silences({ timeline, boundMs, faults }: RunModel, axis: Axis): Panel {
         className: i === 0 ? 'bar-confirm' : 'bar-handle',
         label: longest[i] === undefined ? `${series}: none` : `${series}: longest ${spanText(longest[i])}`,
       })),
-      ...(boundMs === undefined ? [] : [{ className: 'bar-bound', label: `bound ${duration(boundMs)}` }]),
+      ...(bounded.length === 0 ? [] : [{ className: 'bar-bound', label: `bound ${bounded.join(', ')}` }]),
     ],
     summary: longest
       .map(silence =>
@@ -160,10 +158,13 @@ function silences({ timeline, boundMs, faults }: RunModel, axis: Axis): Panel {
   }
 }
 
-function boundBar(axis: Axis, injectedMs: number, boundMs: number, row: number): Markup {
-  const text = `the bound: ${duration(boundMs)} from the injection`
-  const span = { fromMs: injectedMs, toMs: injectedMs + boundMs }
-  return bar(axis, { className: 'bar-bound', ...span, top: row * 50 + 4, height: 42, text })
+/** From where a measure counts to where its bound ends: over the confirms, the deliveries or both. */
+function boundBars(axis: Axis, { name, boundMs }: GapMeasure, { injectedMs, healedMs }: FaultSpan): Markup[] {
+  const fromMs = name === 'after heal' ? healedMs : injectedMs
+  if (boundMs === undefined || fromMs === undefined) return []
+  const rows = name === 'publish' ? [0] : name === 'delivery' ? [1] : [0, 1]
+  const span = { fromMs, toMs: fromMs + boundMs, text: `${name}: bound ${duration(boundMs)}` }
+  return rows.map(row => bar(axis, { className: 'bar-bound', ...span, top: row * 50 + 4, height: 42 }))
 }
 
 function connections({ connections: bands }: Timeline, axis: Axis): Panel | undefined {

@@ -7,14 +7,14 @@ import {
   connectionTable,
   countOf,
   faultTable,
-  gapTable,
+  gapTables,
   invariantTable,
   memoryTable,
   messageTable,
   seriesTable,
 } from './report-html-tables.js'
 import { count, duration, html, type Markup } from './report-html-text.js'
-import type { NamedMessages, RunModel, RunVerdict } from './report-model.js'
+import type { GapMeasure, NamedMessages, RunModel, RunVerdict } from './report-model.js'
 
 const MARKS: Readonly<Record<RunVerdict, string>> = { met: '✓', 'not met': '✗', 'no result': '?' }
 const CLASSES: Readonly<Record<RunVerdict, string>> = { met: 'good', 'not met': 'bad', 'no result': 'open' }
@@ -26,7 +26,7 @@ export function runSection(run: RunModel, open: boolean): Markup {
 <article id="${anchorOf(run)}">
 ${run.description !== '' && html`<p class="description">${run.description}</p>`}<p class="sentence ${CLASSES[run.verdict]}">${sentenceOf(run)}</p>
 ${run.error !== undefined && html`<p class="error"><b>No result:</b> ${run.error}</p>`}${messageTable(run)}${timelineChart(run)}
-<div class="columns"><div>${invariantTable(run)}</div><div>${gapTable(run)}</div></div>
+<div class="columns"><div>${invariantTable(run)}</div><div>${gapTables(run)}</div></div>
 ${faultTable(run)}${allowedTable(run)}${seriesTable(run)}${connectionTable(run)}${memoryTable(run)}${configurationList(run)}${
   run.notes.length > 0 && html`<ul class="notes">${run.notes.map(note => html`<li>${note}</li>`)}</ul>`
 }</article>
@@ -65,7 +65,7 @@ export function brokenOf({ invariants }: RunModel): Readonly<Record<NamedMessage
 
 /** What a reader must know if they read only one sentence. */
 function sentenceOf(run: RunModel): string {
-  const { totals, verdict, gaps, boundMs } = run
+  const { totals, verdict } = run
   if (verdict === 'no result')
     return 'This run proves nothing: the fault could not be injected, or not be judged.'
   const broken = Object.entries(brokenOf(run)).filter(([, n]) => n > 0)
@@ -73,13 +73,24 @@ function sentenceOf(run: RunModel): string {
     broken.length === 0
       ? `Of ${count(totals.resolved)} confirmed messages none was lost, duplicated or reordered.`
       : `${broken.map(([what, n]) => `${count(n)} ${what}`).join(', ')} of ${count(totals.sent)} messages.`
-  const other = run.invariants.filter(each => each.verdict === 'broken').map(({ invariant }) => invariant)
-  const which = other.length === 0 ? '' : ` Broken: ${other.join(', ')}.`
-  const worst = gaps[0]
-  if (worst === undefined) return `${messages}${which}`
-  const bound = boundMs === undefined ? '' : ` of ${duration(boundMs)} allowed`
-  const gap = worst.dead
-    ? ` ${worst.lane} never came back.`
-    : ` Longest gap ${duration(gapMs(worst))}${bound} (${worst.lane}).`
-  return `${messages}${gap}${which}`
+  const which = run.invariants
+    .filter(each => each.verdict === 'broken')
+    .map(({ invariant, asks }) => `${invariant} (${asks})`)
+  const said = [which.length > 0 && `Broken: ${which.join('; ')}.`, messages, gapSentence(run)]
+  return said.filter(part => part !== false && part !== '').join(' ')
+}
+
+function gapSentence(run: RunModel): string {
+  const measure = worstMeasure(run)
+  const worst = measure?.gaps[0]
+  if (measure === undefined || worst === undefined) return ''
+  if (worst.dead) return `${worst.lane} never came back.`
+  const bound = measure.boundMs === undefined ? '' : ` of ${duration(measure.boundMs)} allowed`
+  return `Longest gap ${duration(gapMs(worst))}${bound} (${worst.lane}).`
+}
+
+/** The measure that came closest to its bound, or passed it by most. */
+export function worstMeasure({ measures }: RunModel): GapMeasure | undefined {
+  const share = ({ gapMs: ms, boundMs }: GapMeasure): number => (boundMs === undefined ? 0 : ms / boundMs)
+  return measures.toSorted((a, b) => share(b) - share(a))[0]
 }

@@ -2,11 +2,24 @@
 import { gapMs, type LaneGap } from './gap.js'
 import { awayOf, originOf, STATE_WORDS } from './report-html-panels.js'
 import { clock, count, duration, html, type Markup, mebibytes, plural } from './report-html-text.js'
-import type { InvariantVerdict, Latency, NamedMessages, RunModel, Timeline } from './report-model.js'
+import type {
+  GapMeasure,
+  InvariantVerdict,
+  Latency,
+  NamedMessages,
+  RunModel,
+  Timeline,
+} from './report-model.js'
 import { percentile } from './timeline-series.js'
 
 const MOST_ROWS = 40
 const GAPS_SHOWN = 8
+const MEASURED: Readonly<Record<string, string>> = {
+  gap: 'Gap',
+  publish: 'Gap of confirms',
+  delivery: 'Gap of deliveries',
+  'after heal': 'Gap after healing',
+}
 const WORDS = { held: '✓ held', broken: '✗ broken', 'not judged': '– not judged' } as const
 
 /** I1 to I6. */
@@ -52,8 +65,12 @@ function named(run: RunModel, caption: string, messages: readonly NamedMessages[
 `
 }
 
-/** Every lane's gap against the bound; the worst in sight, the others folded. */
-export function gapTable({ gaps, boundMs }: RunModel): Markup {
+/** Every lane's gap against its bound, for each measure; the worst in sight, the others folded. */
+export function gapTables({ measures }: RunModel): Markup {
+  return html`${measures.map(gapTable)}`
+}
+
+function gapTable({ name, gaps, boundMs }: GapMeasure): Markup {
   if (gaps.length === 0) return html``
   const most = Math.max(boundMs ?? 0, ...gaps.map(gapMs))
   const rows = gaps.map(gap => gapRow(gap, boundMs, most))
@@ -64,7 +81,7 @@ export function gapTable({ gaps, boundMs }: RunModel): Markup {
 <tbody>${part}</tbody></table></div>
 `
   const rest = rows.slice(GAPS_SHOWN)
-  return html`${table(`Gap of each lane${bound}`, rows.slice(0, GAPS_SHOWN))}${
+  return html`${table(`${MEASURED[name] ?? name} of each lane${bound}`, rows.slice(0, GAPS_SHOWN))}${
     rest.length > 0 &&
     html`<details><summary>${plural(rest.length, 'more lane')}</summary>${table('The other lanes', rest)}</details>
 `

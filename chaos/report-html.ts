@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { gapMs } from './gap.js'
-import { anchorOf, badge, brokenOf, runSection } from './report-html-run.js'
+import { anchorOf, badge, brokenOf, runSection, worstMeasure } from './report-html-run.js'
 import { STYLE } from './report-html-style.js'
 import { count, duration, html, type Markup, verbatim } from './report-html-text.js'
 import type { ReportModel, RunModel, RunVerdict } from './report-model.js'
@@ -96,7 +96,8 @@ function cell({ content, bad = false }: Cell, i: number): Markup {
 
 /** In the order of {@link COLUMNS}. */
 function cellsOf(run: RunModel): Cell[] {
-  const { boundMs, totals, verdict, gaps } = run
+  const { totals, verdict } = run
+  const { boundMs, gaps = [] } = worstMeasure(run) ?? {}
   const worst = gaps[0]
   const over = worst !== undefined && (worst.dead || (boundMs !== undefined && gapMs(worst) > boundMs))
   const broken = brokenOf(run)
@@ -114,9 +115,9 @@ function cellsOf(run: RunModel): Cell[] {
   ]
 }
 
-function gapText({ gaps, verdict }: RunModel): string {
-  const worst = gaps[0]
-  if (worst === undefined || verdict === 'no result') return '–'
+function gapText(run: RunModel): string {
+  const worst = worstMeasure(run)?.gaps[0]
+  if (worst === undefined || run.verdict === 'no result') return '–'
   return worst.dead ? 'for ever' : duration(gapMs(worst))
 }
 

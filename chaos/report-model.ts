@@ -41,14 +41,12 @@ export interface RunModel {
   readonly verdict: RunVerdict
   /** Why there is no result. */
   readonly error?: string
-  /** I6; absent where no bound is asked for. */
-  readonly boundMs?: number
   /** In the order of injection. */
   readonly faults: readonly FaultSpan[]
   /** I1 to I6, each once. */
   readonly invariants: readonly InvariantVerdict[]
-  /** Worst first. */
-  readonly gaps: readonly LaneGap[]
+  /** I6: what was measured, each held to its own bound. */
+  readonly measures: readonly GapMeasure[]
   readonly totals: Totals
   readonly timeline: Timeline
   /** What was said during the run, and what a reader should know beside it. */
@@ -66,6 +64,18 @@ export interface FaultSpan {
   readonly injectedMs: number
   /** Absent when it was not healed before the load's end. */
   readonly healedMs?: number
+}
+
+/** One way to measure how long the service was away: a series of every lane, from an instant on. */
+export interface GapMeasure {
+  /** `gap`: both series from the injection; `publish`, `delivery`: one of them; `after heal`: both from the end of healing. */
+  readonly name: string
+  /** Of the worst lane. */
+  readonly gapMs: number
+  /** Absent where it is held to nothing. */
+  readonly boundMs?: number | undefined
+  /** Worst first. */
+  readonly gaps: readonly LaneGap[]
 }
 
 export type Invariant = Violation['invariant']

@@ -9,7 +9,7 @@ import { type Range, rangeOfEntries } from './timeline-range.js'
 
 /** What ledgers do not say. */
 export interface RunFacts
-  extends Pick<RunModel, 'id' | 'name' | 'number' | 'seed' | 'command' | 'configuration' | 'gaps'> {
+  extends Pick<RunModel, 'id' | 'name' | 'number' | 'seed' | 'command' | 'configuration' | 'measures'> {
   readonly description?: string
   /** Times in ms since the epoch. */
   readonly faults: readonly {
@@ -20,10 +20,9 @@ export interface RunFacts
   readonly violations: readonly Violation[]
   /** Those that the judge used. */
   readonly terms: Pick<Terms, 'judgedAt' | 'allowedRejections'>
-  readonly boundMs?: number
   /** The run has no result. */
   readonly error?: string
-  /** Invariants that were not asked for beside I6 without a bound. */
+  /** Invariants that were not asked for beside I6 without one. */
   readonly notJudged?: readonly Invariant[]
   readonly notes?: readonly string[]
 }
@@ -75,16 +74,15 @@ export class RunModelMaker {
 
   finish(facts: RunFacts): RunModel {
     const { from, to } = this.#range
-    const { id, name, number, seed, command, configuration, gaps, boundMs, error } = facts
+    const { id, name, number, seed, command, configuration, measures, error } = facts
     const invariants = verdictsOf(facts, this.messages(facts.terms))
     return {
-      ...{ id, name, number, seed, command, configuration, gaps, invariants },
+      ...{ id, name, number, seed, command, configuration, measures, invariants },
       description: facts.description ?? '',
       startedAt: from,
       durationMs: to - from,
       verdict: verdictOf(invariants, error),
       ...(error !== undefined && { error }),
-      ...(boundMs !== undefined && { boundMs }),
       faults: facts.faults.map(fault => spanOf(fault, from)),
       totals: this.#findings.totals,
       timeline: this.#timeline.finish(),
@@ -102,13 +100,13 @@ function verdictOf(invariants: readonly InvariantVerdict[], error: string | unde
  * The judge has the last word: a scenario may allow what was named. What was broken is said even when the run has no result.
  */
 function verdictsOf(facts: RunFacts, messages: readonly NamedMessages[]): InvariantVerdict[] {
-  const { violations, error, boundMs, notJudged = [] } = facts
+  const { violations, error, measures, notJudged = [] } = facts
+  const bound = measures.some(({ boundMs }) => boundMs !== undefined)
   const named = error === undefined ? messages : [] // a run that was cut short was not drained
   return (Object.keys(ASKED) as Invariant[]).map(invariant => {
     const said = violations.filter(violation => violation.invariant === invariant)
     const broken = said.length > 0
-    const unasked =
-      error !== undefined || notJudged.includes(invariant) || (invariant === 'I6' && boundMs === undefined)
+    const unasked = error !== undefined || notJudged.includes(invariant) || (invariant === 'I6' && !bound)
     return {
       invariant,
       asks: ASKED[invariant],

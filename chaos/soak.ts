@@ -144,7 +144,7 @@ function judged(
     ...{ id: '29', name: 'soak: a fault at random every 5 to 15 s', number: 1 },
     description: DESCRIPTION,
     ...{ seed: setting.seed, command: setting.command, configuration: setting.configuration },
-    ...{ violations, terms, gaps: [] },
+    ...{ violations, terms, measures: [] },
     faults: events.map(event => ({ ...event, name: nameOf(event) })),
     ...(error !== undefined && { error }),
     notJudged: growth.length === 0 || unclear.length > 0 ? ['I5'] : [],

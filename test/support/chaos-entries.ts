@@ -1,6 +1,6 @@
 /** Ledgers made by hand, for tests of what is made from them. */
 import type { Entry } from '../../chaos/ledger.js'
-import type { ReportModel, RunModel } from '../../chaos/report-model.js'
+import type { GapMeasure, ReportModel, RunModel } from '../../chaos/report-model.js'
 import { type RunFacts, runModel } from '../../chaos/report-run.js'
 
 export const EPOCH = '14b3c9043ce002ac'
@@ -31,13 +31,18 @@ export function facts(changes: Partial<RunFacts> = {}): RunFacts {
     },
     ...{
       configuration: [{ name: 'broker', value: 'rabbitmq 3.10.8' }],
-      gaps: [],
+      measures: [],
       violations: [],
       terms: TERMS,
     },
     faults: [{ name: 'kill', injectedAt: 500, healedAt: 900 }],
     ...changes,
   }
+}
+
+export function measureOf(boundMs: number | undefined, confirmMs: number, deliveryMs: number): GapMeasure {
+  const gaps = [{ lane: LANE, confirmMs, deliveryMs, dead: false }]
+  return { name: 'gap', gapMs: Math.max(confirmMs, deliveryMs), boundMs, gaps }
 }
 
 export function report(...runs: RunModel[]): ReportModel {
@@ -49,12 +54,12 @@ export function report(...runs: RunModel[]): ReportModel {
 
 /** One run of each verdict. */
 export function threeRuns(): RunModel[] {
-  const gap = { lane: LANE, confirmMs: 1_150, deliveryMs: 900, dead: false }
+  const measures = [measureOf(3_000, 1_150, 900)]
   const lossy = flow(30).filter(entry => !(entry.kind === 'handled' && entry.n >= 7 && entry.n <= 9))
   const lost = { invariant: 'I1', message: `${LANE}: 7, 8, 9 resolved, but neither handled` } as const
   return [
-    runModel(facts({ gaps: [gap], boundMs: 3_000 }), flow(30)),
-    runModel(facts({ number: 2, gaps: [gap], boundMs: 3_000, violations: [lost] }), lossy),
+    runModel(facts({ measures }), flow(30)),
+    runModel(facts({ number: 2, measures, violations: [lost] }), lossy),
     runModel(facts({ id: '7a', number: 1, faults: [], error: 'not injected: no root' }), []),
   ]
 }

@@ -6,8 +6,9 @@ import { linePath } from '../../chaos/report-html-chart.js'
 import { ticks, timeStep } from '../../chaos/report-html-scale.js'
 import { COLOURS } from '../../chaos/report-html-style.js'
 import { clock, count, duration } from '../../chaos/report-html-text.js'
+import type { GapMeasure } from '../../chaos/report-model.js'
 import { runModel } from '../../chaos/report-run.js'
-import { facts, flow, LANE, report, threeRuns } from '../support/chaos-entries.js'
+import { facts, flow, LANE, measureOf, report, threeRuns } from '../support/chaos-entries.js'
 
 /** Relative luminance and contrast of WCAG 2.2. */
 function contrast(a: string, b: string): number {
@@ -87,7 +88,7 @@ describe('the page', () => {
             },
             configuration: [{ name: lane, value: lane }],
             faults: [{ name: lane, injectedAt: 100 }],
-            gaps: [{ lane, confirmMs: 1, deliveryMs: 1, dead: true }],
+            measures: [{ name: lane, gapMs: 1, gaps: [{ lane, confirmMs: 1, deliveryMs: 1, dead: true }] }],
             violations: [{ invariant: 'I1', message: lane }],
           }),
           hostile,
@@ -158,6 +159,33 @@ describe('a chart', () => {
   })
 })
 
+describe('the gap of a run', () => {
+  const gapOf = (...measures: GapMeasure[]): string => {
+    const text = renderHtml(report(runModel(facts({ measures }), flow(10))))
+    return (
+      /Longest gap [^(]*/
+        .exec(text)?.[0]
+        .replaceAll(/[\u00a0\u202f]/g, ' ')
+        .trim() ?? ''
+    )
+  }
+
+  it('is that of the measure which came closest to its own bound', () => {
+    const publish = { ...measureOf(8_000, 5_000, 0), name: 'publish' }
+    const delivery = { ...measureOf(30_000, 0, 12_000), name: 'delivery' }
+    expect(gapOf(publish, delivery)).toBe('Longest gap 5 000 ms of 8 000 ms allowed')
+    expect(gapOf(publish, { ...delivery, gapMs: 29_000 })).toBe('Longest gap 12.0 s of 30.0 s allowed')
+    expect(gapOf(measureOf(undefined, 7, 8))).toBe('Longest gap 8 ms')
+  })
+
+  it('stands in a table of its own for each measure', () => {
+    const measures = ['gap', 'after heal'].map(name => ({ ...measureOf(3_000, 1, 2), name }))
+    const text = renderHtml(report(runModel(facts({ measures }), flow(10))))
+    expect(text).toContain('Gap of each lane, bound 3\u202f000\u00a0ms')
+    expect(text).toContain('Gap after healing of each lane, bound 3\u202f000\u00a0ms')
+  })
+})
+
 describe('a model of a run', () => {
   it('leaves the verdict to the judge: what a scenario allows is named and breaks nothing', () => {
     const again: Entry = { kind: 'handled', t: 5_000, lane: LANE, n: 2, from: 'heh-1' }
@@ -170,7 +198,7 @@ describe('a model of a run', () => {
   it('judges no bound where there is none, and nothing where there was no run', () => {
     const verdicts = (changes: Parameters<typeof facts>[0]): string[] =>
       runModel(facts(changes), flow(3)).invariants.map(({ verdict }) => verdict)
-    expect(verdicts({ boundMs: 1 })).toEqual(Array(6).fill('held'))
+    expect(verdicts({ measures: [measureOf(1, 1, 1)] })).toEqual(Array(6).fill('held'))
     expect(verdicts({}).at(-1)).toBe('not judged')
     expect(verdicts({ error: 'not injected' })).toEqual(Array(6).fill('not judged'))
   })
