@@ -20,6 +20,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     summary: 'real RabbitMQ nodes on this machine: up, status, kill, stop, start, down',
     load: () => import('./cluster.js'),
   },
+  parked: {
+    summary: 'what a receiver could not handle: list, show, replay, delete, export',
+    load: () => import('./parked.js'),
+  },
   demo: {
     summary: 'the whole of it on real input, with a node killed on the way',
     load: () => import('./demo.js'),

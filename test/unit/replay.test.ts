@@ -112,9 +112,17 @@ describe('a replay', () => {
     const bad = new Set(['b', 'd'])
     const { texts, handler } = picky(bad)
     await receiver.start(handler, NO_RETRY)
-    const body = send(envelope(0, ['a', 'b', 'c', 'd'].map(text => wire(text))))
+    const body = send(
+      envelope(
+        0,
+        ['a', 'b', 'c', 'd'].map(text => wire(text)),
+      ),
+    )
     await settled()
-    expect([texts, parked.map(each => each.index)]).toEqual([['a', 'c'], [1, 3]])
+    expect([texts, parked.map(each => each.index)]).toEqual([
+      ['a', 'c'],
+      [1, 3],
+    ])
     bad.clear()
     await replay(body, 3)
     expect(texts).toEqual(['a', 'c', 'd'])
@@ -128,7 +136,12 @@ describe('a replay', () => {
     const bad = new Set(['b'])
     const { texts, handler } = picky(bad)
     await receiver.start(handler, NO_RETRY)
-    const body = send(envelope(0, ['a', 'b'].map(text => wire(text))))
+    const body = send(
+      envelope(
+        0,
+        ['a', 'b'].map(text => wire(text)),
+      ),
+    )
     await settled()
     bad.clear()
     await replay(body)
@@ -141,7 +154,12 @@ describe('a replay', () => {
     const bad = new Set(['b'])
     const { texts, handler } = picky(bad)
     await receiver.start(handler, NO_RETRY)
-    const body = send(envelope(0, ['a', 'b'].map(text => wire(text))))
+    const body = send(
+      envelope(
+        0,
+        ['a', 'b'].map(text => wire(text)),
+      ),
+    )
     await settled()
     expect(await replay(body, 1)).toBe(true)
     expect(parked.map(each => each.index)).toEqual([1, 1])
