@@ -2,7 +2,14 @@
 
 export { Cluster, VHOST } from './cluster.js'
 export { syncDefinitions } from './launch.js'
-export { freeNetwork, type NodeNetwork, nodeNetwork, setNodeLink, setPath } from './network.js'
+export {
+  clientAddresses,
+  freeNetwork,
+  type NodeNetwork,
+  nodeNetwork,
+  setNodeLink,
+  setPath,
+} from './network.js'
 export type { ClusterNode } from './node.js'
 export type { BrokerTls, ClusterOptions } from './options.js'
 export { ownPki, type ProvisionedClusterOptions, startProvisionedCluster } from './provisioned.js'

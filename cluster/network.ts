@@ -56,6 +56,11 @@ export function nodeNetwork(number: NetworkNumber, i: number): NodeNetwork {
   }
 }
 
+/** What clients dial to reach the first so many nodes: a certificate must name them. */
+export function clientAddresses(number: NetworkNumber, nodes: number): string[] {
+  return Array.from({ length: nodes }, (_, i) => nodeNetwork(number, i + 1).clientAddress)
+}
+
 /** Makes what is not there yet. @throws SealbusError `configuration` with what `ip` said: not root, or no iproute2 */
 export function makeNetwork(number: NetworkNumber, nodes: number): void {
   if (exists(nodeNetwork(number, 1).namespace)) return
