@@ -13,7 +13,9 @@ const SLOW_MS = 2_000
 /** Telling and pausing: {@link Patience.until} is all that its users need. */
 export class Patience {
   readonly #what: string
-  readonly #stop: AbortController = new AbortController()
+  /** What stopping ends. n.b. no signal: there may be thousands. */
+  readonly #waiters: Set<() => void> = new Set()
+  #stopped = false
   #hooks: Pick<SeenHooks, 'waiting' | 'resumed'> | undefined
   #waiting = false
 
@@ -29,7 +31,7 @@ export class Patience {
 
   /** n.b. asked again after an await: flow analysis would remember a property's first answer. */
   #isStopped(): boolean {
-    return this.#stop.signal.aborted
+    return this.#stopped
   }
 
   /**
@@ -64,30 +66,29 @@ export class Patience {
 
   /** Ends all waiting. */
   stop(): void {
-    this.#stop.abort()
+    this.#stopped = true
+    for (const stop of [...this.#waiters]) stop()
   }
 
   /** Resolves early at the end. */
   sleep(ms: number): Promise<void> {
-    const { signal } = this.#stop
-    if (signal.aborted) return Promise.resolve()
+    if (this.#stopped) return Promise.resolve()
     return new Promise(resolve => {
       const done = (): void => {
         clearTimeout(timer)
-        signal.removeEventListener('abort', done)
+        this.#waiters.delete(done)
         resolve()
       }
       const timer = setTimeout(done, ms)
-      signal.addEventListener('abort', done)
+      this.#waiters.add(done)
     })
   }
 
   #unlessStopped<T>(answer: Promise<T>): Promise<T> {
-    const { signal } = this.#stop
     return new Promise<T>((resolve, reject) => {
       const stop = (): void => reject(this.#closed())
-      signal.addEventListener('abort', stop, { once: true })
-      answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+      this.#waiters.add(stop)
+      answer.then(resolve, reject).finally(() => this.#waiters.delete(stop))
     })
   }
 

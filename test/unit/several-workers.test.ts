@@ -99,6 +99,10 @@ describe('a worker that takes over', () => {
     finish()
     await later(100)
     expect(done).toEqual(['a0', 'b1'])
+    expect(b.receipts).toMatchObject([
+      { seq: 0, outcome: 'handled' },
+      { seq: 1, outcome: 'handled' },
+    ])
   })
 
   test('from one that is dead in its handler, handles that message', async () => {
