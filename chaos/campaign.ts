@@ -1,46 +1,80 @@
 /** Many runs one after the other: each chosen fault so many times, with progress, stopped cleanly when asked. */
 
 import { loadavg } from 'node:os'
+import type { Fault } from './fault.js'
 import type { Random } from './random.js'
-import { allMet, type FaultReport, faultReports, type ScenarioResult } from './report.js'
-import { callRoll, type RunResult, runOnce, type Scenario, type Setting } from './scenario.js'
+import { allMet, type FaultReport, faultReports } from './report.js'
+import { callRoll, type RunResult, type Setting } from './scenario.js'
 
 /** What to run. */
 export interface Campaign {
-  readonly scenarios: readonly Scenario[]
+  readonly faults: readonly Fault[]
   readonly repeat: number
+  /** Instead of `repeat`: rounds of all faults until this has passed, ms; each at least once. */
+  readonly durationMs?: number
   readonly random: Random
   readonly setting: Setting
   /** Called after each run with all results so far. */
   readonly onResult?: (reports: readonly FaultReport[]) => void
+  /** Called after each run with its evidence, which is not kept. */
+  readonly onRun?: (run: FinishedRun) => void
+}
+
+/** One run that has a result, or none and the reason. */
+export interface FinishedRun {
+  readonly fault: Fault
+  /** Rising from 1 within the fault. */
+  readonly number: number
+  readonly seed: string
+  readonly result: RunResult
 }
 
 /** Runs it. @returns the reports, and whether all was met and nothing left out */
 export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultReport[]; met: boolean }> {
-  const { scenarios, repeat, setting } = campaign
+  const { faults, setting } = campaign
   const { signal } = setting
-  const results: { scenario: Scenario; runs: RunResult[] }[] = []
+  const runs = new Map<Fault, RunResult[]>()
   const interruption = interrupted(signal)
-  let done = 0
+  const began = performance.now()
   await Promise.race([callRoll(setting), interruption])
-  for (const scenario of scenarios) {
-    const result = { scenario, runs: [] as RunResult[] }
-    for (let i = 1; i <= repeat && !signal.aborted; i++) {
-      if (i === 1) results.push(result)
-      const started = performance.now()
-      const random = campaign.random.fork(`${scenario.id}/${i}`)
-      const run = await Promise.race([
-        runOnce(scenario, setting, `f${scenario.id}-${i}`, random),
-        interruption,
-      ])
-      if (run === undefined) break // what was interrupted says nothing
-      result.runs.push(run)
-      setting.note(line(++done, scenarios.length * repeat, scenario, i, run, performance.now() - started))
-      campaign.onResult?.(reportsOf(results))
-    }
+  for (const { fault, number } of order(campaign, () => performance.now() - began)) {
+    if (signal.aborted) break
+    const started = performance.now()
+    const random = campaign.random.fork(`${fault.id}/${number}`)
+    const result = await Promise.race([fault.run(setting, `f${fault.id}-${number}`, random), interruption])
+    if (result === undefined) break // what was interrupted says nothing
+    const { evidence: _, model: __, ...kept } = result
+    runs.set(fault, [...(runs.get(fault) ?? []), kept])
+    const done = [...runs.values()].flat().length
+    setting.note(
+      line(
+        `[${done}${campaign.durationMs === undefined ? `/${faults.length * campaign.repeat}` : ''}]`,
+        fault,
+        number,
+        result,
+        performance.now() - started,
+      ),
+    )
+    campaign.onRun?.({ fault, number, seed: random.seed, result })
+    campaign.onResult?.(reportsOf(faults, runs))
   }
-  const reports = reportsOf(results)
-  return { reports, met: done === scenarios.length * repeat && allMet(reports) }
+  const reports = reportsOf(faults, runs)
+  const least = campaign.durationMs === undefined ? campaign.repeat : 1
+  const whole = faults.every(fault => (runs.get(fault)?.length ?? 0) >= least)
+  return { reports, met: whole && allMet(reports) }
+}
+
+/** Every fault so many times; or all of them in turn until the time is over. */
+function* order(
+  { faults, repeat, durationMs }: Campaign,
+  passed: () => number,
+): Generator<{ fault: Fault; number: number }> {
+  if (durationMs === undefined) {
+    for (const fault of faults) for (let number = 1; number <= repeat; number++) yield { fault, number }
+    return
+  }
+  for (let number = 1; number === 1 || passed() < durationMs; number++)
+    for (const fault of faults) if (number === 1 || passed() < durationMs) yield { fault, number }
 }
 
 /** Resolves when the signal has fired. */
@@ -51,23 +85,29 @@ function interrupted(signal: AbortSignal): Promise<undefined> {
   })
 }
 
-function reportsOf(results: readonly ScenarioResult[]): FaultReport[] {
-  return faultReports(results.filter(({ runs }) => runs.length > 0))
+function reportsOf(faults: readonly Fault[], runs: ReadonlyMap<Fault, readonly RunResult[]>): FaultReport[] {
+  return faultReports(
+    faults.flatMap(scenario => {
+      const own = runs.get(scenario) ?? []
+      return own.length === 0 ? [] : [{ scenario, runs: own }]
+    }),
+  )
 }
 
-function line(
-  done: number,
-  all: number,
-  scenario: Scenario,
-  i: number,
-  run: RunResult,
-  tookMs: number,
-): string {
-  const head = `[${done}/${all}] fault ${scenario.id} run ${i}`
+function line(count: string, fault: Fault, number: number, run: RunResult, tookMs: number): string {
+  const head = `${count} fault ${fault.id} run ${number}`
   const took = `${Math.round(tookMs / 1000)} s, load average ${(loadavg()[0] ?? 0).toFixed(1)}`
   if (run.error !== undefined) return `${head}: NO RESULT (${run.error}), ${took}`
   const { sent, resolved, handled, rejected, nacked } = run.totals
   const counts = `sent ${sent}, resolved ${resolved}, handled ${handled}${rejected > 0 ? `, rejected ${rejected}` : ''}${nacked > 0 ? `, lanes nacked ${nacked}` : ''}`
   const broken = run.violations.length === 0 ? '' : `\n    ${run.violations.slice(0, 10).join('\n    ')}`
-  return `${head}: gap ${run.gapMs ?? '?'} of ${scenario.boundMs} ms (the load itself stood still for up to ${run.stallMs ?? 0} ms), ${counts}, violations ${run.violations.length}, ${took}${broken}`
+  return `${head}: ${gapsOf(run)} (the load itself stood still for up to ${run.stallMs ?? 0} ms), ${counts}, violations ${run.violations.length}, ${took}${broken}`
+}
+
+function gapsOf({ measures, gapMs }: RunResult): string {
+  const said = (measures ?? []).map(
+    measure =>
+      `${measure.name} ${measure.gapMs}${measure.boundMs === undefined ? '' : ` of ${measure.boundMs}`} ms`,
+  )
+  return said.length === 0 ? `gap ${gapMs ?? '?'} ms` : said.join(', ')
 }

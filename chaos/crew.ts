@@ -1,16 +1,19 @@
 /** What one process of the load does with its orders: connects its parties, starts and ends their sending. */
-import type { Bus, Logger } from '../src/bus.js'
-import { type Ledger, nowMs, openLedger } from './ledger.js'
+import type { Bus, ConsumeOptions, Logger } from '../src/bus.js'
+import { type Ledger, nowMs, openLedger, readLedger } from './ledger.js'
+import { Mishaps } from './mishaps.js'
 import { type LaneCount, LoadParty, ledgerLogger } from './party.js'
 import { CONNECT_AT_BEGIN, type Group, type PartyPlan } from './plan.js'
-import type { Assignment, Order, Report } from './protocol.js'
+import type { Assignment, Order, Report, Trick } from './protocol.js'
+import { answerNames, takeForLoopback } from './resolver.js'
 import { vitals } from './soak-vitals.js'
+import { block, moveClock } from './tricks.js'
 
 const PROGRESS_MS = 200
 const MEMORY_MS = 500
 
 /** Makes a party's bus. */
-export type Connect = (party: PartyPlan, brokers: readonly string[], logger: Logger) => Promise<Bus>
+export type Connect = (party: PartyPlan, assignment: Assignment, logger: Logger) => Promise<Bus>
 
 /** Obeys orders; one at a time, in the order of their coming. */
 export class Crew {
@@ -21,6 +24,7 @@ export class Crew {
   readonly #timers: NodeJS.Timeout[] = []
   #assignment: Assignment | undefined
   #ledger: Ledger | undefined
+  #mishaps: Mishaps | undefined
 
   constructor(connect: Connect, report: (report: Report) => void) {
     this.#connect = connect
@@ -43,6 +47,9 @@ export class Crew {
       case 'stop':
         for (const party of this.#parties) party.stop()
         break
+      case 'trick':
+        this.#trick(order.trick)
+        break
       case 'close':
         await this.#close(order.timeoutMs)
     }
@@ -50,8 +57,11 @@ export class Crew {
 
   async #prepare(assignment: Assignment): Promise<void> {
     this.#assignment = assignment
+    takeForLoopback(assignment.hosts)
+    const before = readLedger(assignment.ledgerFile)
     const ledger = openLedger(assignment.ledgerFile)
     this.#ledger = ledger
+    this.#mishaps = new Mishaps(ledger, before)
     await this.#connectAll(assignment.plan.parties.filter(({ group }) => !CONNECT_AT_BEGIN.has(group)))
     this.#every(MEMORY_MS, () => sampleMemory(ledger, assignment.plan.name))
     this.#every(PROGRESS_MS, () => this.#progress())
@@ -71,16 +81,15 @@ export class Crew {
   }
 
   async #connectOne(plan: PartyPlan): Promise<LoadParty> {
-    const { assignment, ledger } = this.#assigned()
-    const { run, lifetimeMs, brokers } = assignment
-    const lanes = assignment.plan.lanes.filter(({ from }) => from === plan.address)
-    const bus = await this.#connect(plan, brokers, ledgerLogger(ledger, plan.address))
-    const party = new LoadParty(
-      { run, lifetimeMs, lanes, ledger, address: plan.address, counts: this.#counts },
-      bus,
-    )
+    const { assignment, ledger, mishaps } = this.#assigned()
+    const { run, lifetimeMs } = assignment
+    const { address, handlerMs = 0, until } = plan
+    const lanes = assignment.plan.lanes.filter(({ from }) => from === address)
+    const bus = await this.#connect(plan, assignment, ledgerLogger(ledger, address))
+    const setting = { run, lifetimeMs, lanes, ledger, address, mishaps, handlerMs, ...(until && { until }) }
+    const party = new LoadParty({ ...setting, counts: this.#counts }, bus)
     this.#parties.push(party)
-    await party.consume()
+    await party.consume(handling(plan))
     return party
   }
 
@@ -89,6 +98,14 @@ export class Crew {
     for (const timer of this.#timers) clearInterval(timer)
     this.#progress()
     this.#report({ is: 'closed' })
+  }
+
+  #trick(trick: Trick): void {
+    if (trick.is === 'block') block(trick.forMs)
+    else if (trick.is === 'clock') moveClock(trick.byMs)
+    else if (trick.is === 'names') answerNames(trick.names)
+    else if (trick.is === 'large') this.#parties[0]?.sendLarge(trick.bytes)
+    else this.#assigned().mishaps.arm(trick.is)
   }
 
   #progress(): void {
@@ -100,10 +117,17 @@ export class Crew {
     this.#timers.push(setInterval(run, ms))
   }
 
-  #assigned(): { assignment: Assignment; ledger: Ledger } {
-    if (this.#assignment === undefined || this.#ledger === undefined)
+  #assigned(): { assignment: Assignment; ledger: Ledger; mishaps: Mishaps } {
+    if (this.#assignment === undefined || this.#ledger === undefined || this.#mishaps === undefined)
       throw new Error('expected the order "prepare" first')
-    return { assignment: this.#assignment, ledger: this.#ledger }
+    return { assignment: this.#assignment, ledger: this.#ledger, mishaps: this.#mishaps }
+  }
+}
+
+function handling({ handlerLimitMs, concurrency }: PartyPlan): ConsumeOptions {
+  return {
+    ...(handlerLimitMs !== undefined && { timeoutMs: handlerLimitMs }),
+    ...(concurrency !== undefined && { concurrency }),
   }
 }
 

@@ -32,21 +32,47 @@ export interface LaneGap {
   readonly deliveryMs: number
   /** A series never came back: its gap is a lower bound. */
   readonly dead: boolean
+  /** Which of the two. */
+  readonly confirmsDead?: boolean
+  readonly deliveriesDead?: boolean
 }
 
-/** The gap of every lane that sent something before the load's end, worst first. */
+/**
+ * The gap of every lane that sent something before the load's end, worst first. n.b. a lane whose sender was ended on purpose
+ * has its load's end there, and cannot come back.
+ */
 export function laneGaps(entries: readonly Entry[], window: Window): LaneGap[] {
   const firstSent = new Map<LaneName, number>()
   for (const entry of entries) if (entry.kind === 'sent') keepEarliest(firstSent, entry.lane, entry.t)
   const confirms = seriesOf(entries, 'resolved')
   const deliveries = seriesOf(entries, 'handled')
-  const gaps = [...firstSent].map(([lane, sentAt]) => {
-    const start = Math.max(window.from, sentAt)
-    const confirm = longestSilence(confirms.get(lane) ?? [], { ...window, from: start })
-    const delivery = longestSilence(deliveries.get(lane) ?? [], { ...window, from: start })
-    return { lane, confirmMs: confirm.ms, deliveryMs: delivery.ms, dead: confirm.dead || delivery.dead }
+  const ended = endsOf(entries)
+  const gaps = [...firstSent].flatMap(([lane, sentAt]) => {
+    const end = ended.get(lane)
+    if (end !== undefined && end <= window.from) return []
+    const { until, loadEnd } = window
+    const own = {
+      from: Math.max(window.from, sentAt),
+      until: Math.min(until, end ?? until),
+      loadEnd: Math.min(loadEnd, end ?? loadEnd),
+    }
+    const confirm = longestSilence(confirms.get(lane) ?? [], own)
+    const delivery = longestSilence(deliveries.get(lane) ?? [], own)
+    const [confirmsDead, deliveriesDead] = [confirm, delivery].map(({ dead }) => dead && end === undefined)
+    const dead = (confirmsDead ?? false) || (deliveriesDead ?? false)
+    const which = dead ? { confirmsDead: confirmsDead ?? false, deliveriesDead: deliveriesDead ?? false } : {}
+    return [{ lane, confirmMs: confirm.ms, deliveryMs: delivery.ms, dead, ...which }]
   })
   return gaps.sort((a, b) => gapMs(b) - gapMs(a))
+}
+
+/** When the sender of a lane was ended. */
+function endsOf(entries: readonly Entry[]): Map<LaneName, number> {
+  return new Map(
+    entries.flatMap(entry =>
+      entry.kind === 'ended' ? entry.lanes.map(lane => [lane, entry.t] as const) : [],
+    ),
+  )
 }
 
 /**
@@ -61,7 +87,9 @@ export function longestStall(entries: readonly Entry[], window: Window): number 
     if (times === undefined) sends.set(entry.lane, [entry.t])
     else times.push(entry.t)
   }
-  const stalls = [...sends.values()].map(times => {
+  const ended = endsOf(entries)
+  const stalls = [...sends].map(([lane, times]) => {
+    if (ended.has(lane)) return 0
     const from = Math.max(window.from, times[0] ?? window.from)
     return longestSilence(times, { ...window, from }).ms
   })

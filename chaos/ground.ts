@@ -3,11 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Cluster, openCluster, startCluster } from '../cluster/index.js'
+import { type Cluster, clientAddresses, freeNetwork, openCluster, startCluster } from '../cluster/index.js'
 import { readState } from '../cluster/state.js'
 import {
   type FleetMember,
-  findDevice,
   initPki,
   issueBrokerCertificate,
   openPki,
@@ -15,18 +14,22 @@ import {
   provision,
 } from '../pki/index.js'
 import { SealbusError } from '../src/errors.js'
-import type { ClusterDriver } from './drivers/driver.js'
-import { localDriver } from './drivers/local.js'
-import type { Cast, Participant } from './plan.js'
+import { castOf } from './cast.js'
+import { authorityOf } from './drivers/certificates.js'
+import type { Driver } from './drivers/driver.js'
+import { type LocalDriver, localDriver } from './drivers/local.js'
+import { netnsDriver } from './drivers/netns.js'
+import type { Cast } from './plan.js'
 
+const NODES = 3
 const ALL_LINES = 1_000_000
 const CENTRE = 'vpp-0001'
 const DECLARING = 'vpp-0002' // plants declare their own inboxes, hubs do not
 const HUBS = { steady: 4, quiet: 4, late: 1 } as const
 
 /** A place to run faults in. */
-export interface Ground {
-  readonly driver: ClusterDriver
+export interface Ground<D extends Driver = Driver> {
+  readonly driver: D
   readonly cast: Cast
   /** `rabbitmq 3.10.8, 3 nodes` */
   readonly broker: string
@@ -38,8 +41,20 @@ export interface Ground {
   close(): Promise<void>
 }
 
-/** A new domain and three nodes in a temporary folder; the cluster ends at the latest with this process. */
-export async function ownGround(note: (line: string) => void): Promise<Ground> {
+/** How a cluster of one's own is made. */
+export interface OwnGround {
+  /** Each node in a network namespace of its own: partitions are then silent. Needs root. */
+  readonly network?: boolean
+}
+
+/**
+ * A new domain and three nodes in a temporary folder; the cluster ends at the latest with this process.
+ * @throws SealbusError `configuration` where network namespaces cannot be made
+ */
+export async function ownGround(
+  note: (line: string) => void,
+  { network = false }: OwnGround = {},
+): Promise<Ground<LocalDriver>> {
   const folder = mkdtempSync(join(tmpdir(), 'sealbus-chaos-'))
   const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   try {
@@ -47,16 +62,21 @@ export async function ownGround(note: (line: string) => void): Promise<Ground> {
     const passphrase = randomBytes(16).toString('hex')
     const { pki } = await initPki({ dir: join(folder, 'pki'), domain: 'chaos', passphrase })
     await provision(pki, members())
-    const tls = await issueBrokerCertificate(pki, { name: 'local' })
+    const subnet = network ? freeNetwork() : undefined
+    const certificate = { name: 'local', hosts: subnet === undefined ? [] : clientAddresses(subnet, NODES) }
+    const tls = await issueBrokerCertificate(pki, certificate)
     const cluster = await startCluster({
       dir: join(folder, 'cluster'),
-      nodes: 3,
+      nodes: NODES,
       tls,
+      ...(subnet === undefined ? {} : { network: subnet }),
       definitions: pki.layout.definitions,
       ephemeral: true,
       onProgress: note,
     })
-    return await groundOf(pki, cluster, async () => {
+    const options = authorityOf({ dir: pki.layout.dir, passphrase }, certificate)
+    const driver = network ? netnsDriver(cluster, options) : localDriver(cluster, options)
+    return await groundOf(pki, cluster, driver, async () => {
       await cluster.down()
       remove()
     })
@@ -67,10 +87,10 @@ export async function ownGround(note: (line: string) => void): Promise<Ground> {
 }
 
 /**
- * A cluster that runs already, with the devices of its domain.
- * @throws SealbusError `configuration` when it has no domain or the domain lacks a device
+ * A cluster of this machine that runs already, with the devices of its domain.
+ * @throws SealbusError `configuration` when it has no domain or the domain lacks devices
  */
-export async function borrowedGround(dir: string): Promise<Ground> {
+export async function borrowedGround(dir: string): Promise<Ground<LocalDriver>> {
   const cluster = openCluster(dir)
   const pkiDir = readState(cluster.dir)?.pki
   if (pkiDir === undefined) {
@@ -79,29 +99,56 @@ export async function borrowedGround(dir: string): Promise<Ground> {
       `${dir}: expected a cluster that knows its domain; start it with sealbus cluster up --pki D`,
     )
   }
-  return await groundOf(openPki({ dir: pkiDir }), cluster, () => Promise.resolve())
+  const isApart = cluster.nodes.every(node => node.network !== undefined)
+  const driver = isApart ? netnsDriver(cluster) : localDriver(cluster)
+  return await groundOf(openPki({ dir: pkiDir }), cluster, driver, () => Promise.resolve())
 }
 
-async function groundOf(pki: Pki, cluster: Cluster, end: () => Promise<void>): Promise<Ground> {
-  const cast = castOf(pki)
-  const broker = `rabbitmq ${await cluster.version()}, ${cluster.nodes.length} nodes`
+/**
+ * Somebody's own cluster: nothing is assumed of it but AMQPS, and that the devices may use it.
+ * @param identity - a domain's folder (`sealbus pki init`), whose devices take part
+ * @throws SealbusError `configuration` when the domain lacks devices
+ */
+export async function foreignGround<D extends Driver>(driver: D, identity: string): Promise<Ground<D>> {
   const folder = mkdtempSync(join(tmpdir(), 'sealbus-ledgers-'))
   let kept = false
   return {
-    driver: localDriver(cluster),
-    cast,
-    broker,
+    driver,
+    cast: castOf(openPki({ dir: identity })),
+    broker: `${(await driver.version?.()) ?? 'a broker'}, ${driver.nodes.length} nodes (driver ${driver.kind})`,
     folder,
     keep() {
       kept = true
       return folder
     },
     async close() {
+      await driver.close?.()
+      if (!kept) rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function groundOf(
+  pki: Pki,
+  cluster: Cluster,
+  driver: LocalDriver,
+  end: () => Promise<void>,
+): Promise<Ground<LocalDriver>> {
+  const ground = await foreignGround(driver, pki.layout.dir)
+  let kept = false
+  return {
+    ...ground,
+    broker: `rabbitmq ${await cluster.version()}, ${cluster.nodes.length} nodes`,
+    keep() {
+      kept = true
+      return ground.keep()
+    },
+    async close() {
       if (kept)
         for (const node of cluster.nodes)
-          writeFileSync(join(folder, `${node.name}.log`), node.logTail(ALL_LINES))
+          writeFileSync(join(ground.folder, `${node.name}.log`), node.logTail(ALL_LINES))
       await end()
-      if (!kept) rmSync(folder, { recursive: true, force: true })
+      await ground.close()
     },
   }
 }
@@ -117,21 +164,4 @@ function members(): FleetMember[] {
     ...[CENTRE, DECLARING].map(name => ({ name, role: 'vpp' })),
     ...names.map(name => ({ name, role: 'heh' })),
   ]
-}
-
-function castOf(pki: Pki): Cast {
-  const participants: Participant[] = members().map(({ name }) => ({
-    address: findDevice(pki, name).name,
-    identity: join(pki.layout.devices, name),
-  }))
-  const [centre, declaring, ...hubs] = participants
-  if (centre === undefined || declaring === undefined) throw new RangeError('expected two plants')
-  const { steady, quiet, late } = HUBS
-  return {
-    centre,
-    declaring: [declaring],
-    steady: hubs.slice(0, steady),
-    quiet: hubs.slice(steady, steady + quiet),
-    late: hubs.slice(steady + quiet, steady + quiet + late),
-  }
 }

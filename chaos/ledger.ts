@@ -64,6 +64,37 @@ export interface Told {
   readonly detail?: unknown
 }
 
+/** A process of the load was ended on purpose: what its lanes had not settled is nobody's promise any more. */
+export interface Ended {
+  readonly kind: 'ended'
+  readonly t: number
+  readonly process: string
+  /** Those that it sent in this life. */
+  readonly lanes: readonly LaneName[]
+}
+
+/**
+ * What happens to a handler.
+ *
+ * | mishap | |
+ * | --- | --- |
+ * | `die-in-handler` | the process is killed before the effect |
+ * | `die-after-handler` | the process is killed after the effect, before the bus knows that the handler has ended |
+ * | `poison` | the message kills the process before the effect, each time it comes, in later lives too |
+ * | `hang` | the handler never ends, and has no effect |
+ * | `fail` | the handler throws, each time that this message comes |
+ */
+export type Mishap = 'die-in-handler' | 'die-after-handler' | 'poison' | 'hang' | 'fail'
+
+/** Something was made to happen to the handler of this message. */
+export interface MishapTaken {
+  readonly kind: 'mishap'
+  readonly t: number
+  readonly lane: LaneName
+  readonly n: number
+  readonly is: Mishap
+}
+
 /** What must never happen in a process of the load. */
 export interface Fatal {
   readonly kind: 'fatal'
@@ -85,7 +116,17 @@ export interface MemorySample {
   readonly listeners?: number
 }
 
-export type Entry = Sent | Resolved | Rejected | Handled | Placed | Told | Fatal | MemorySample
+export type Entry =
+  | Sent
+  | Resolved
+  | Rejected
+  | Handled
+  | Placed
+  | Told
+  | Fatal
+  | MemorySample
+  | Ended
+  | MishapTaken
 
 /** Ms since the epoch, with fractions; does not jump when the clock is set. */
 export function nowMs(): number {

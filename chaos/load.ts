@@ -1,33 +1,25 @@
-/** Runs a load: forks its processes, gives them their orders, waits for counts, collects their ledgers. */
-import { type ChildProcess, fork } from 'node:child_process'
+/** Runs a load: starts its processes, gives them their orders, waits for counts, collects their ledgers. */
+import { fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { nothingLost } from './invariants.js'
 import { type Entry, type Ledger, nowMs, openLedger, readLedger } from './ledger.js'
+import { type Launch, Member } from './member.js'
 import type { LaneCount } from './party.js'
 import type { Group, LoadPlan } from './plan.js'
-import type { Order, Report } from './protocol.js'
+import type { Trick } from './protocol.js'
+import type { LoadControl } from './stage.js'
+
+export type { Launch } from './member.js'
 
 const PREPARE_LIMIT_MS = 60_000
 const DRAIN_LIMIT_MS = 15_000
 const EXIT_GRACE_MS = 5_000
 const POLL_MS = 50
-
-/** One process of the load, as the coordinator sees it. */
-interface Member {
-  readonly name: string
-  readonly child: ChildProcess
-  readonly ledgerFile: string
-  lanes: Readonly<Record<string, LaneCount>>
-  prepared: boolean
-  closed: boolean
-  exited: boolean
-  failure: string | undefined
-}
-
-/** How to start the program of a process; another one stands in for it in tests. */
-export type Launch = (name: string) => ChildProcess
+const QUIET_POLLS = 6
+const LEDGERS_EVERY_MS = 1_000
 
 /** The load's own program, compiled, beside this file. */
 export const launchWorker: Launch = () =>
@@ -36,20 +28,19 @@ export const launchWorker: Launch = () =>
   })
 
 /** A running load. */
-export class Load {
+export class Load implements LoadControl {
   readonly #members: Member[]
   readonly #own: Ledger
   readonly #ownFile: string
 
-  private constructor(members: Member[], ownFile: string) {
+  private constructor(members: Member[], own: Ledger, ownFile: string) {
     this.#members = members
+    this.#own = own
     this.#ownFile = ownFile
-    this.#own = openLedger(ownFile)
-    for (const member of members) this.#watch(member)
   }
 
   /**
-   * Forks the processes and connects all parties but the late ones.
+   * Starts the processes and connects all parties but the late ones.
    * @param folder - where ledgers go; must exist
    * @throws Error when a party cannot connect
    */
@@ -59,28 +50,15 @@ export class Load {
     folder: string,
     launch: Launch = launchWorker,
   ): Promise<Load> {
-    const ownFile = join(folder, `${plan.run}-coordinator.jsonl`)
+    const { run, lifetimeMs, redis, hosts = [] } = plan
+    const ownFile = join(folder, `${run}-coordinator.jsonl`)
     if (existsSync(ownFile)) throw new Error(`${ownFile} is there already: each run needs a name of its own`)
-    const members = plan.processes.map(({ name }) => ({
-      name,
-      child: launch(name),
-      ledgerFile: join(folder, `${plan.run}-${name}.jsonl`),
-      lanes: {},
-      prepared: false,
-      closed: false,
-      exited: false,
-      failure: undefined,
-    }))
-    const load = new Load(members, ownFile)
-    for (const [i, member] of members.entries()) {
-      const process = plan.processes[i]
-      if (process === undefined) continue
-      const { run, lifetimeMs } = plan
-      tell(member, {
-        do: 'prepare',
-        assignment: { plan: process, run, lifetimeMs, ledgerFile: member.ledgerFile, brokers },
-      })
-    }
+    const own = openLedger(ownFile)
+    const members = plan.processes.map(process => {
+      const ledgerFile = join(folder, `${run}-${process.name}.jsonl`)
+      return new Member(process, ledgerFile, { run, lifetimeMs, brokers, redis, hosts }, launch, own)
+    })
+    const load = new Load(members, own, ownFile)
     try {
       await load.#until(
         () => members.every(({ prepared }) => prepared),
@@ -96,7 +74,7 @@ export class Load {
 
   /** Starts the lanes of a group, in all processes. */
   begin(group: Group): void {
-    for (const member of this.#members) tell(member, { do: 'begin', group })
+    for (const member of this.#members) member.begin(group)
   }
 
   /** Waits until each lane that has sent has this many confirmed and handled. @throws Error after the limit */
@@ -114,51 +92,116 @@ export class Load {
     )
   }
 
-  /** Sums over the processes, by lane. */
+  /** Sums over the processes and their lives, by lane. */
   counts(): Map<string, LaneCount> {
     const sums = new Map<string, LaneCount>()
-    for (const { lanes } of this.#members) {
-      for (const [lane, count] of Object.entries(lanes)) {
-        const sum = sums.get(lane) ?? { sent: 0, resolved: 0, rejected: 0, handled: 0 }
-        sums.set(lane, {
-          sent: sum.sent + count.sent,
-          resolved: sum.resolved + count.resolved,
-          rejected: sum.rejected + count.rejected,
-          handled: sum.handled + count.handled,
-        })
-      }
+    for (const [lane, count] of this.#members.flatMap(({ counts }) =>
+      counts.flatMap(Object.entries<LaneCount>),
+    )) {
+      const sum = sums.get(lane) ?? { sent: 0, resolved: 0, rejected: 0, handled: 0 }
+      sums.set(lane, {
+        sent: sum.sent + count.sent,
+        resolved: sum.resolved + count.resolved,
+        rejected: sum.rejected + count.rejected,
+        handled: sum.handled + count.handled,
+      })
     }
     return sums
   }
 
   /** Ends the sending. */
   stop(): void {
-    for (const member of this.#members) tell(member, { do: 'stop' })
+    for (const member of this.#members) member.stop()
   }
 
   /**
-   * Drains: waits until every promise has settled and what resolved is handled, at most so long. Does not throw:
-   * what is missing then is for the judge.
+   * Drains: waits until every promise has settled and what resolved is handled or in a named place, at most so long. Does
+   * not throw: what is missing then is for the judge.
    * @returns whether all of it came
    */
   async settle(limitMs: number): Promise<boolean> {
     const deadline = performance.now() + limitMs
     await sleep(3 * POLL_MS) // one more report of each process at least
-    for (let quiet = 0; quiet < 6; ) {
-      const counts = [...this.counts().values()]
-      const settled = counts.every(
-        lane => lane.resolved + lane.rejected >= lane.sent && lane.handled >= lane.resolved,
-      )
-      quiet = settled ? quiet + 1 : 0
-      if (performance.now() > deadline) return false
+    for (let quiet = 0, looked = 0; ; ) {
+      const now = performance.now()
+      if (now > deadline) return false
+      quiet = this.#seemsSettled() ? quiet + 1 : 0
+      if (now > looked + LEDGERS_EVERY_MS && (quiet >= QUIET_POLLS || this.#sendsSettled())) {
+        // n.b. counts do not know places, and count a message twice that two processes handled
+        if (nothingLost(this.entries()).length === 0) return true
+        looked = now
+      }
       await sleep(POLL_MS)
     }
-    return true
+  }
+
+  #seemsSettled(): boolean {
+    return this.#sendsSettled() && [...this.counts().values()].every(lane => lane.handled >= lane.resolved)
+  }
+
+  #sendsSettled(): boolean {
+    return [...this.counts().values()].every(lane => lane.resolved + lane.rejected >= lane.sent)
+  }
+
+  async kill(party: string): Promise<void> {
+    const member = this.#member(party)
+    member.mayDie = true
+    member.signal('SIGKILL')
+    await this.ended(party, EXIT_GRACE_MS)
+  }
+
+  active(party: string): string {
+    const workers = this.#members.filter(({ name }) => name === party || name.startsWith(`${party}-worker-`))
+    const lastHandled = ({ ledgerFile }: Member): number =>
+      readLedger(ledgerFile).findLast(({ kind }) => kind === 'handled')?.t ?? 0
+    const [active] = workers.filter(({ exited }) => !exited).sort((a, b) => lastHandled(b) - lastHandled(a))
+    if (active !== undefined && lastHandled(active) > 0) return active.name
+    throw new Error(`not injected: no worker of ${party} has handled anything`)
+  }
+
+  async shutDown(party: string): Promise<void> {
+    this.#member(party).tell({ do: 'close', timeoutMs: DRAIN_LIMIT_MS })
+    await this.ended(party, DRAIN_LIMIT_MS + EXIT_GRACE_MS)
+  }
+
+  async ended(party: string, limitMs: number): Promise<void> {
+    const member = this.#member(party)
+    await until(() => member.exited, limitMs, `${party} to end`)
+  }
+
+  async revive(party: string): Promise<void> {
+    const member = this.#member(party)
+    member.revive()
+    await this.#until(() => member.prepared, PREPARE_LIMIT_MS, `${party} to connect again`)
+  }
+
+  freeze(party: string): void {
+    this.#member(party).signal('SIGSTOP')
+  }
+
+  thaw(party: string): void {
+    this.#member(party).signal('SIGCONT')
+  }
+
+  trick(party: string, trick: Trick): void {
+    const member = this.#member(party)
+    if (DEADLY.has(trick.is)) member.mayDie = true
+    member.tell({ do: 'trick', trick })
+  }
+
+  async handled(party: string, limitMs: number): Promise<void> {
+    const { ledgerFile } = this.#member(party)
+    const count = (): number => readLedger(ledgerFile).filter(({ kind }) => kind === 'handled').length
+    const before = count()
+    await until(() => count() > before, limitMs, `${party} to handle a message`)
   }
 
   /** Ends the processes in order; one that does not end is killed, and its ledger says so. */
   async close(): Promise<void> {
-    for (const member of this.#members) tell(member, { do: 'close', timeoutMs: DRAIN_LIMIT_MS })
+    for (const member of this.#members) {
+      member.retire()
+      member.tell({ do: 'close', timeoutMs: DRAIN_LIMIT_MS })
+    }
     const deadline = performance.now() + DRAIN_LIMIT_MS + EXIT_GRACE_MS
     while (this.#members.some(({ exited }) => !exited) && performance.now() < deadline) await sleep(POLL_MS)
     for (const { name, exited, closed } of this.#members) {
@@ -171,55 +214,49 @@ export class Load {
 
   /** Kills what is left of the processes. Harmless when nothing is. */
   abandon(): void {
-    for (const { child, exited } of this.#members) if (!exited) child.kill('SIGKILL')
+    for (const member of this.#members) {
+      member.retire()
+      member.signal('SIGKILL')
+    }
     this.#own.close()
   }
 
-  /** All ledgers of the run. n.b. after {@link Load.close} */
+  /** All ledgers of the run. n.b. whole after {@link Load.close} */
   entries(): Entry[] {
     return [...this.#members.map(({ ledgerFile }) => ledgerFile), this.#ownFile].flatMap(readLedger)
   }
 
-  #watch(member: Member): void {
-    member.child.on('message', message => {
-      const report = message as Report
-      take(member, report)
-      if (report.is === 'failed')
-        this.#own.write({ kind: 'fatal', t: nowMs(), what: 'order-failed', message: report.message })
-    })
-    member.child.on('error', error => {
-      member.failure = error.message
-    })
-    member.child.once('exit', (code, signal) => void this.#ended(member, code, signal))
-  }
-
-  async #ended(member: Member, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
-    await sleep(POLL_MS) // what it said last may come after its end
-    member.exited = true
-    if (code === 0 && member.closed) return
-    const message = `${member.name} ended with ${signal ?? `code ${code ?? 0}`}${member.closed ? '' : ' before it was told to'}`
-    member.failure ??= message
-    this.#own.write({ kind: 'fatal', t: nowMs(), what: 'exit', message })
+  /** The process of a party. @throws Error for one that has none of its own */
+  #member(party: string): Member {
+    const found = this.#members.find(({ name }) => name === party)
+    if (found !== undefined) return found
+    const names = this.#members.map(({ name }) => name).join(', ')
+    throw new Error(
+      `not injected: ${party} has no process of its own; there are ${names}. Name it under load.parties`,
+    )
   }
 
   async #until(holds: () => boolean, limitMs: number, what: string): Promise<void> {
-    const deadline = performance.now() + limitMs
-    while (!holds()) {
-      const failed = this.#members.find(({ failure }) => failure !== undefined)
-      if (failed !== undefined) throw new Error(`process ${failed.name} of the load: ${failed.failure ?? ''}`)
-      if (performance.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain for ${what}`)
-      await sleep(POLL_MS)
-    }
+    await until(
+      () => {
+        const failed = this.#members.find(({ failure }) => failure !== undefined)
+        if (failed !== undefined)
+          throw new Error(`process ${failed.name} of the load: ${failed.failure ?? ''}`)
+        return holds()
+      },
+      limitMs,
+      what,
+    )
   }
 }
 
-function take(member: Member, report: Report): void {
-  if (report.is === 'prepared') member.prepared = true
-  else if (report.is === 'closed') member.closed = true
-  else if (report.is === 'failed') member.failure = report.message
-  else member.lanes = report.lanes
-}
+/** Tricks that end the process. */
+const DEADLY: ReadonlySet<Trick['is']> = new Set(['die-in-handler', 'die-after-handler', 'poison'])
 
-function tell(member: Member, order: Order): void {
-  if (member.child.connected) member.child.send(order, () => undefined)
+async function until(holds: () => boolean, limitMs: number, what: string): Promise<void> {
+  const deadline = performance.now() + limitMs
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`waited ${limitMs / 1000} s in vain for ${what}`)
+    await sleep(POLL_MS)
+  }
 }

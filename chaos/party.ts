@@ -1,7 +1,9 @@
 /** One party of the load: numbers what it sends, writes down what becomes of it and what it handles. */
-import type { Bus, Delivery, Logger } from '../src/bus.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bus, ConsumeOptions, Delivery, Logger, Until } from '../src/bus.js'
 import { isSealbusError } from '../src/errors.js'
 import { type Ledger, nowMs } from './ledger.js'
+import type { Mishaps } from './mishaps.js'
 import { type Group, type LanePlan, SETTLE_GRACE_MS } from './plan.js'
 import { NumberSet } from './report-numbers.js'
 
@@ -25,12 +27,18 @@ export interface PartySetting {
   readonly ledger: Ledger
   /** Shared by all parties of a process, by lane. */
   readonly counts: Map<string, LaneCount>
+  readonly mishaps: Mishaps
+  /** Each run of the handler takes this long, ms. */
+  readonly handlerMs: number
+  /** `send()` resolves at this stage; absent: as the bus thinks fit. */
+  readonly until?: Until
 }
 
 interface Payload {
   readonly run: string
   readonly lane: string
   readonly n: number
+  readonly padding?: string
 }
 
 /** Drives one bus. */
@@ -47,10 +55,8 @@ export class LoadParty {
   }
 
   /** Starts handling. */
-  async consume(): Promise<void> {
-    await this.#bus.consume(message => {
-      this.#handle(message)
-    })
+  async consume(options: ConsumeOptions): Promise<void> {
+    await this.#bus.consume(message => this.#handle(message), options)
   }
 
   /** Starts the lanes of a group. */
@@ -77,16 +83,22 @@ export class LoadParty {
     await this.#bus.drain({ timeoutMs })
   }
 
-  #send({ lane, to, type }: LanePlan): void {
-    const { run, ledger, lifetimeMs, counts } = this.#setting
+  /** One message of this size in the first lane. */
+  sendLarge(bytes: number): void {
+    const [lane] = this.#setting.lanes
+    if (lane !== undefined) this.#send(lane, 'x'.repeat(bytes))
+  }
+
+  #send({ lane, to, type }: LanePlan, padding?: string): void {
+    const { run, ledger, lifetimeMs, counts, until } = this.#setting
     const n = this.#numbers.get(lane) ?? 0
     this.#numbers.set(lane, n + 1)
     const count = countOf(counts, lane)
     count.sent++
     ledger.write({ kind: 'sent', t: nowMs(), lane, n, deadline: nowMs() + lifetimeMs + SETTLE_GRACE_MS })
-    const payload: Payload = { run, lane, n }
+    const payload: Payload = { run, lane, n, ...(padding !== undefined && { padding }) }
     const message = { type, payload, expiresAt: new Date(Date.now() + lifetimeMs) }
-    void this.#bus.send(to, message).then(
+    void this.#bus.send(to, message, until && { until }).then(
       ({ epoch, seq }) => {
         count.resolved++
         ledger.write({ kind: 'resolved', t: nowMs(), lane, n, epoch, seq })
@@ -98,18 +110,24 @@ export class LoadParty {
     )
   }
 
-  #handle(message: Delivery): void {
-    const { ledger, counts, run, address } = this.#setting
+  async #handle(message: Delivery): Promise<void> {
+    const { ledger, mishaps, handlerMs, run, address } = this.#setting
     const payload = message.json() as Payload
     if (payload.run !== run) {
       ledger.write({ kind: 'event', t: nowMs(), party: address, name: 'other-run', detail: payload })
       return
     }
-    const { lane, n } = payload
-    ledger.write({ kind: 'handled', t: nowMs(), lane, n, from: message.from?.address ?? '' })
+    if (handlerMs > 0) await sleep(handlerMs)
+    await mishaps.run(payload.lane, payload.n, () => this.#effect(payload, message))
+  }
+
+  #effect({ lane, n }: Payload, { from }: Delivery): Promise<void> {
+    const { ledger, counts } = this.#setting
+    ledger.write({ kind: 'handled', t: nowMs(), lane, n, from: from?.address ?? '' })
     const numbers = this.#handled.get(lane) ?? new NumberSet()
     this.#handled.set(lane, numbers)
     if (numbers.add(n)) countOf(counts, lane).handled++
+    return Promise.resolve()
   }
 }
 

@@ -1,31 +1,21 @@
 /** Reads `load.parties` of a scenario file: who behaves in a way of its own. */
 import { choice, duration, fields, flag, type Read, text, whole, wrong } from './fields.js'
-import type { Mishap, PartySpec } from './script.js'
+import type { PartySpec } from './plan.js'
 import type { Yaml } from './yaml.js'
 
 const ROLE = /^(centre|(steady|quiet|late|declaring)-[1-9]\d*)$/
-const mishap = choice('die-in-handler', 'die-after-handler', 'hang', 'fail')
-
-/** `{40: die-in-handler}`: message number, what it does. */
-const mishaps: Read<ReadonlyMap<number, Mishap>> = yaml => {
-  if (yaml.is !== 'map') throw wrong(yaml, 'a map of message numbers, such as {40: die-in-handler}')
-  const found = [...yaml.entries].map(([key, value]) => {
-    if (!/^\d{1,9}$/.test(key)) throw wrong({ ...value, is: 'scalar', value: key }, 'a message number')
-    return [Number(key), mishap(value)] as const
-  })
-  return new Map(found)
-}
 
 const party: Read<PartySpec> = fields('a map about one party', map => {
   const spec = {
     handlerMs: map.maybe('handler', duration),
     handlerLimitMs: map.maybe('handler-limit', duration),
-    at: map.maybe('at-message', mishaps),
     concurrency: map.maybe('concurrency', whole(1, 1_024)),
     outbox: map.maybe('outbox', choice('memory', 'disk')),
+    until: map.maybe('until', choice('stored', 'confirmed', 'handled')),
     seen: map.maybe('seen', choice('memory', 'file', 'shared')),
     restartMs: map.maybe('restart', duration),
     unbound: map.maybe('unbound', flag),
+    links: map.maybe('links', flag),
     workers: map.maybe('workers', whole(1, 16)),
   }
   return Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined))

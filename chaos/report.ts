@@ -1,6 +1,9 @@
 /** Results of all runs: as JSON for checks, as a table for people, and whether all is well. */
-import type { RunResult, Scenario } from './scenario.js'
-import { ROW_NAMES, rowOf, scenarios } from './scenarios/index.js'
+
+import type { Fault } from './fault.js'
+import { ROW_NAMES, rowOf, shippedFaults } from './faults.js'
+import { type Measure, tightest } from './measures.js'
+import type { RunResult } from './scenario.js'
 
 /** One fault in the JSON report. A whole row's id is its number; a sub-case's is text: `"4a"`. */
 export interface FaultReport {
@@ -12,29 +15,48 @@ export interface FaultReport {
   readonly violations: readonly string[]
   /** Worst affected lane's gap, over the runs that have one; null when none has. */
   readonly gapMs: { readonly median: number | null; readonly worst: number | null }
-  readonly boundMs: number
+  /** The one that the gap is held against; null: none is asked for. */
+  readonly boundMs: number | null
   /** No violation, and the worst gap within the bound. */
   readonly met: boolean
+  /** Where confirms, deliveries and the time after healing have bounds of their own. */
+  readonly measures?: readonly MeasureReport[]
+  /** In words. */
+  readonly why: string
+}
+
+/** One of several bounds of a fault. */
+export interface MeasureReport {
+  readonly name: Measure['name']
+  readonly gapMs: { readonly median: number | null; readonly worst: number | null }
+  readonly boundMs: number | null
 }
 
 /** All runs of one scenario. */
 export interface ScenarioResult {
-  readonly scenario: Pick<Scenario, 'id' | 'name' | 'boundMs'>
+  readonly scenario: Pick<Fault, 'id' | 'name' | 'bound'>
   readonly runs: readonly RunResult[]
 }
 
-/** Sub-cases in the order of running, each complete row with sub-cases followed by its sum. */
-export function faultReports(results: readonly ScenarioResult[]): FaultReport[] {
+/**
+ * Sub-cases in the order of running, each complete row with sub-cases followed by its sum.
+ * @param known - the ids of all there are: they say when a row is complete
+ */
+export function faultReports(
+  results: readonly ScenarioResult[],
+  known: readonly string[] = shippedFaults().map(({ id }) => id),
+): FaultReport[] {
   const reports: FaultReport[] = []
   for (const [i, result] of results.entries()) {
     const row = rowOf(result.scenario.id)
     const isWholeRow = result.scenario.id === String(row)
-    reports.push(isWholeRow ? report(row, [result]) : report(result.scenario.id, [result]))
+    reports.push(
+      isWholeRow && row !== undefined ? report(row, [result]) : report(result.scenario.id, [result]),
+    )
     const next = results[i + 1]
-    if (isWholeRow || (next !== undefined && rowOf(next.scenario.id) === row)) continue
+    if (row === undefined || isWholeRow || (next !== undefined && rowOf(next.scenario.id) === row)) continue
     const parts = results.filter(({ scenario }) => rowOf(scenario.id) === row)
-    if (parts.length === scenarios.filter(({ id }) => rowOf(id) === row).length)
-      reports.push(report(row, parts))
+    if (parts.length === known.filter(id => rowOf(id) === row).length) reports.push(report(row, parts))
   }
   return reports
 }
@@ -50,9 +72,9 @@ export function renderTable(reports: readonly FaultReport[]): string {
     String(id),
     name,
     String(runs),
-    shown(gapMs.median),
-    shown(gapMs.worst),
-    String(boundMs),
+    shown(gapMs.median, '?'),
+    shown(gapMs.worst, '?'),
+    shown(boundMs, '-'),
     violations.length === 0 ? '-' : String(violations.length),
     met ? 'yes' : 'NO',
   ])
@@ -66,33 +88,97 @@ export function renderTable(reports: readonly FaultReport[]): string {
   return [...table, ...(broken.length === 0 ? [] : ['', 'violations:', ...broken])].join('\n')
 }
 
-/** A row's bound is its largest; `met` asks each part for its own. */
+/** A row's gap and bound are those of its part that is nearest to its bound; `met` asks each part for its own. */
 function report(id: number | string, parts: readonly ScenarioResult[]): FaultReport {
   const runs = parts.flatMap(part => part.runs)
-  const gaps = gapsOf(runs)
-  const worstOf = (part: ScenarioResult): number => Math.max(Number.NEGATIVE_INFINITY, ...gapsOf(part.runs))
   const violations = parts.flatMap(part => part.runs.flatMap((run, i) => violationsOf(run, i + 1)))
-  const within = parts.every(part => gapsOf(part.runs).length > 0 && worstOf(part) <= part.scenario.boundMs)
+  const perPart = parts.map(measuresOf)
+  const within = perPart.every(
+    measures => measures.length > 0 && measures.every(({ gapMs, boundMs }) => isWithin(gapMs.worst, boundMs)),
+  )
+  const all = perPart.flat()
+  const row = typeof id === 'number' ? ROW_NAMES[id] : undefined
+  const met = violations.length === 0 && within
   return {
     id,
-    name:
-      (parts.length > 1 ? ROW_NAMES[rowOf(String(id))] : undefined) ??
-      parts.map(part => part.scenario.name).join('; '),
+    name: (parts.length > 1 ? row : undefined) ?? parts.map(part => part.scenario.name).join('; '),
     runs: runs.length,
     violations,
-    gapMs: { median: median(gaps), worst: gaps.length === 0 ? null : Math.max(...gaps) },
-    boundMs: Math.max(...parts.map(({ scenario }) => scenario.boundMs)),
-    met: violations.length === 0 && within,
+    ...reported(parts, all),
+    met,
+    ...(parts.length === 1 && all.length > 1 && { measures: all }),
+    why: why(violations.length, all),
   }
+}
+
+/** Of one scenario: gap and bound of the measure that is nearest to its bound. Of a row: all gaps, and the largest bound. */
+function reported(
+  parts: readonly ScenarioResult[],
+  measures: readonly MeasureReport[],
+): Pick<FaultReport, 'gapMs' | 'boundMs'> {
+  if (measures.length === 0) return { gapMs: { median: null, worst: null }, boundMs: largestBound(parts) }
+  if (parts.length === 1) {
+    const { gapMs, boundMs } = tightest(
+      measures.map(each => ({
+        ...each,
+        report: each,
+        gapMs: each.gapMs.worst ?? 0,
+        boundMs: each.boundMs ?? undefined,
+      })),
+    ).report
+    return { gapMs, boundMs }
+  }
+  const gaps = parts.flatMap(part => part.runs.flatMap(({ gapMs }) => (gapMs === undefined ? [] : [gapMs])))
+  return {
+    gapMs: { median: median(gaps), worst: gaps.length === 0 ? null : Math.max(...gaps) },
+    boundMs: largestBound(parts),
+  }
+}
+
+function largestBound(parts: readonly ScenarioResult[]): number | null {
+  const bounds = parts.flatMap(({ scenario }) => Object.values(scenario.bound) as number[])
+  return bounds.length === 0 ? null : Math.max(...bounds)
+}
+
+/** Each measure over all runs that have a result. */
+function measuresOf({ runs, scenario }: ScenarioResult): MeasureReport[] {
+  const found = runs.flatMap(run => run.measures ?? plainMeasure(run, scenario.bound))
+  const names = [...new Set(found.map(({ name }) => name))]
+  return names.map(name => {
+    const ofName = found.filter(each => each.name === name)
+    const gaps = ofName.map(({ gapMs }) => gapMs)
+    return {
+      name,
+      gapMs: { median: median(gaps), worst: Math.max(...gaps) },
+      boundMs: ofName[0]?.boundMs ?? null,
+    }
+  })
+}
+
+function plainMeasure(
+  { gapMs }: RunResult,
+  { publishMs }: Fault['bound'],
+): NonNullable<RunResult['measures']> {
+  return gapMs === undefined ? [] : [{ name: 'gap', gapMs, boundMs: publishMs }]
+}
+
+function isWithin(worst: number | null, boundMs: number | null): boolean {
+  return boundMs === null || (worst !== null && worst <= boundMs)
+}
+
+function why(violations: number, measures: readonly MeasureReport[]): string {
+  const gaps = measures.map(({ name, gapMs, boundMs }) =>
+    boundMs === null
+      ? `no bound is asked for; ${name} up to ${gapMs.worst ?? '?'} ms`
+      : `${name} up to ${gapMs.worst ?? '?'} of ${boundMs} ms`,
+  )
+  const said = gaps.length === 0 ? ['no run has a result'] : [...new Set(gaps)]
+  return [...said, violations === 0 ? 'no violation' : `${violations} violations`].join('; ')
 }
 
 function violationsOf(run: RunResult, number: number): string[] {
   const found = run.error === undefined ? run.violations : [...run.violations, `no result: ${run.error}`]
   return found.map(violation => `run ${number}: ${violation}`)
-}
-
-function gapsOf(runs: readonly RunResult[]): number[] {
-  return runs.flatMap(({ gapMs }) => (gapMs === undefined ? [] : [gapMs]))
 }
 
 function hasParts(reports: readonly FaultReport[], row: number): boolean {
@@ -108,8 +194,8 @@ function median(numbers: readonly number[]): number | null {
   return sorted.length % 2 === 1 ? at(middle) : Math.round((at(middle - 1) + at(middle)) / 2)
 }
 
-function shown(ms: number | null): string {
-  return ms === null ? '?' : String(ms)
+function shown(ms: number | null, none: string): string {
+  return ms === null ? none : String(ms)
 }
 
 /** Columns of equal width; numbers to the right. */

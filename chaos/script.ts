@@ -1,7 +1,7 @@
 /** A scenario file, as data. Types only; read-script.ts makes them. Durations are ms. */
 import type { Action } from './drivers/actions.js'
 import type { LinkAction } from './drivers/driver.js'
-import type { Group } from './plan.js'
+import type { Group, PartySpec } from './plan.js'
 import type { Play } from './play.js'
 
 export interface Script {
@@ -54,31 +54,6 @@ export interface LoadSpec {
   /** Parties that behave in ways of their own, by role: `centre`, `steady-1`. */
   readonly parties: ReadonlyMap<string, PartySpec>
 }
-
-/** One party in a process of its own. */
-export interface PartySpec {
-  /** Each run of its handler takes this long. */
-  readonly handlerMs?: number
-  /** The handler's limit. */
-  readonly handlerLimitMs?: number
-  /** Messages that do something to it: by the number in any lane that comes to it. */
-  readonly at?: ReadonlyMap<number, Mishap>
-  /** How much it may handle at once. */
-  readonly concurrency?: number
-  /** Where it keeps what it sends: default memory. */
-  readonly outbox?: 'memory' | 'disk'
-  /** How it remembers what it handled: default as its identity says. */
-  readonly seen?: 'memory' | 'file' | 'shared'
-  /** Started again when it dies, after this. */
-  readonly restartMs?: number
-  /** Its lanes are not held to the bound: the fault is meant for them. */
-  readonly unbound?: boolean
-  /** So many processes consume its inbox. */
-  readonly workers?: number
-}
-
-/** What a message does to its handler, each time it comes: kill the process before or after its effect, hang, fail. */
-export type Mishap = 'die-in-handler' | 'die-after-handler' | 'hang' | 'fail'
 
 /** What else must, or may, have happened. */
 export interface Expectation {

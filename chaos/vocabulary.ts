@@ -2,6 +2,8 @@
 import { listOf, type Read, wrong } from './fields.js'
 import type { Step } from './script.js'
 import type { Words } from './word.js'
+import { attackWords } from './words-attack.js'
+import { clientWords } from './words-clients.js'
 import { clusterWords } from './words-cluster.js'
 import { flowWords } from './words-flow.js'
 import { linkWords } from './words-links.js'
@@ -50,5 +52,7 @@ export const vocabulary: Words = {
   ...clusterWords,
   ...linkWords,
   ...partyWords,
+  ...attackWords,
+  ...clientWords,
   ...flowWords(yaml => readSteps(yaml)),
 }

@@ -1,5 +1,7 @@
 /** Words that do something to processes of the load: publishers and consumers die, freeze, hang, lose their clock. */
-import { duration, fields } from './fields.js'
+import { choice, duration, fields, size } from './fields.js'
+import { restoreOutbox, saveOutbox, tearOutbox } from './party-state.js'
+import { participantOf } from './play.js'
 import { role } from './read-parties.js'
 import { fault, type Words, word } from './word.js'
 
@@ -11,6 +13,27 @@ export const partyWords: Words = {
     { summary: "SIGKILL to a party's process", example: 'steady-1' },
     role,
     async ({ stage }, party) => await stage.load.kill(party),
+  ),
+  'kill-active-worker': fault(
+    {
+      summary: 'SIGKILL to the worker that is served, of several that consume an inbox',
+      example: 'steady-1',
+    },
+    role,
+    async ({ stage }, party) => {
+      const worker = stage.load.active(party)
+      stage.note(`kill ${worker}`)
+      await stage.load.kill(worker)
+    },
+  ),
+  'shut-down-active-worker': fault(
+    { summary: 'drains and ends the worker that is served', example: 'steady-1' },
+    role,
+    async ({ stage }, party) => {
+      const worker = stage.load.active(party)
+      stage.note(`shut down ${worker}`)
+      await stage.load.shutDown(worker)
+    },
   ),
   'shut-down-party': fault(
     { summary: "drains and ends a party's process", example: 'steady-1' },
@@ -30,6 +53,23 @@ export const partyWords: Words = {
   'thaw-party': word({ summary: 'SIGCONT', example: 'steady-1' }, role, ({ stage }, party) =>
     stage.load.thaw(party),
   ),
+  mishap: fault(
+    {
+      summary:
+        "something happens to a party's handler of its next message: die-in-handler, die-after-handler, poison, hang, fail",
+      example: '{party: steady-1, is: die-in-handler}',
+    },
+    fields('a map with party and is', map => ({
+      party: map.need('party', role),
+      is: map.need('is', choice('die-in-handler', 'die-after-handler', 'poison', 'hang', 'fail')),
+    })),
+    ({ stage }, { party, is }) => stage.load.trick(party, { is }),
+  ),
+  'await-end': word(
+    { summary: "waits until a party's process has ended by itself", example: 'steady-1' },
+    role,
+    async ({ stage }, party) => await stage.load.ended(party, HANDLED_LIMIT_MS),
+  ),
   'block-party': fault(
     { summary: "a party's event loop stands still", example: '{party: steady-1, for: 12 s}' },
     fields('a map with party and for', map => ({
@@ -46,21 +86,42 @@ export const partyWords: Words = {
     })),
     ({ stage }, { party, byMs }) => stage.load.trick(party, { is: 'clock', byMs }),
   ),
+  'save-outbox': word(
+    { summary: "copies a party's outbox: a backup", example: 'steady-1' },
+    role,
+    ({ stage }, party) => saveOutbox(participantOf(stage.cast, party).identity),
+  ),
+  'restore-outbox': fault(
+    { summary: 'puts the copy in the place of the outbox of a party that has ended', example: 'steady-1' },
+    role,
+    ({ stage }, party) => restoreOutbox(participantOf(stage.cast, party).identity),
+  ),
+  'tear-outbox': fault(
+    {
+      summary: 'leaves the first bytes of one more record at the end of the outbox of a party that has ended',
+      example: '{party: steady-1, bytes: 20 B}',
+    },
+    fields('a map with party and bytes', map => ({
+      party: map.need('party', role),
+      bytes: map.need('bytes', size),
+    })),
+    ({ stage }, { party, bytes }) =>
+      stage.note(`torn: ${tearOutbox(participantOf(stage.cast, party).identity, bytes)}`),
+  ),
   'kill-party-before-ack': fault(
     {
       summary:
         'holds back what a party says, waits until it has handled and marked a message, then SIGKILL: its acknowledgement never went out',
       example: 'steady-1',
-      needsLinks: ['blackhole'],
     },
     role,
-    async (play, party) => {
-      const { links, stage } = play
+    async ({ stage }, party) => {
+      const links = stage.linksOf(party)
       links.blackhole(true, undefined, ['up'])
       await stage.load.handled(party, HANDLED_LIMIT_MS)
       await new Promise(resolve => setTimeout(resolve, MARKED_MS))
       await stage.load.kill(party)
-      links.blackhole(false)
+      links.heal()
     },
   ),
 }

@@ -2,16 +2,13 @@
  * The main file of a process of the load (forked by load.ts). A real process, so that what would end a user's program
  * is seen: a crash is its exit, an unhandled rejection is a line in its ledger.
  */
-import { connect } from '../src/index.js'
 import { Crew } from './crew.js'
 import { nowMs } from './ledger.js'
 import type { Order, Report } from './protocol.js'
+import { connectParty } from './worker-bus.js'
 
 const report = (message: Report): void => void process.send?.(message)
-const crew = new Crew(
-  (party, brokers, logger) => connect({ identity: party.identity, brokers: [...brokers], logger }),
-  report,
-)
+const crew = new Crew(connectParty, report)
 
 const fatal = (what: 'unhandled-rejection' | 'uncaught-exception', error: unknown): void => {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)

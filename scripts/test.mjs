@@ -1,6 +1,7 @@
 /**
- * `npm test`: sets up, then runs the unit tests, and the cluster tests where RabbitMQ is there. What follows `--` goes to
- * vitest. The last line is `N passed, N failed`. `--require-rabbitmq`: without it, that is a failure.
+ * `npm test`: sets up, then runs the unit tests, and where RabbitMQ is there the cluster tests and the quick faults of
+ * `sealbus chaos`. What follows `--` goes to vitest, and leaves the faults out. The last line is `N passed, N failed`.
+ * `--require-rabbitmq`: without it, that is a failure.
  */
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -18,7 +19,8 @@ await runMain(async argv => {
   const forVitest = argv.filter(argument => !OWN_OPTIONS.has(argument))
   const counts = [await runProject('unit', forVitest)]
   if (rabbitmq) counts.push(await runProject('cluster', [...forVitest, ...withoutServers()]))
-  else counts.push(withoutRabbitmq(argv.includes('--require-rabbitmq')))
+  if (rabbitmq && forVitest.length === 0) counts.push(await runQuickFaults())
+  if (!rabbitmq) counts.push(withoutRabbitmq(argv.includes('--require-rabbitmq')))
   const passed = counts.reduce((sum, count) => sum + count.passed, 0)
   const failed = counts.reduce((sum, count) => sum + count.failed, 0)
   process.stdout.write(`${passed} passed, ${failed} failed\n`)
@@ -59,6 +61,24 @@ async function runProject(project, args) {
       ? count(JSON.parse(readFileSync(report, 'utf8')))
       : { passed: 0, failed: 0 }
     return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Each fault counts as one test; a command that breaks down without a result as one that failed. */
+async function runQuickFaults() {
+  const folder = mkdtempSync(join(tmpdir(), 'sealbus-test-'))
+  const report = join(folder, 'faults.json')
+  try {
+    const code = await runProgram(process.execPath, [
+      inRoot('bin', 'sealbus.mjs'),
+      ...['chaos', 'run', '--quick', '--json', report],
+    ])
+    const { faults } = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : { faults: [] }
+    const passed = faults.filter(({ met }) => met).length
+    const failed = faults.length - passed
+    return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

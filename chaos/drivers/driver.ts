@@ -37,6 +37,8 @@ export type LinkAction = 'reset' | 'blackhole' | 'pace' | 'refuse' | 'cut'
 export interface LinkDriver {
   readonly kind: string
   readonly can: ReadonlySet<LinkAction>
+  /** Hosts in the URLs that stand for loopback: the brokers' own, where their certificates do not name it. */
+  readonly hosts: readonly string[]
   /** What clients dial instead, in the order of the nodes. Begins to listen when first asked. */
   everywhere(): Promise<string[]>
   /** Live connections through these links. Each can be reset, cut at an exact byte, blackholed. */

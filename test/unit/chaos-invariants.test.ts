@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { laneGaps, longestStall } from '../../chaos/gap.js'
+import { type LaneGap, laneGaps, longestStall } from '../../chaos/gap.js'
 import {
-  backInTime,
   inOrder,
   judge,
   memoryBounded,
@@ -12,8 +11,10 @@ import {
   type Terms,
 } from '../../chaos/invariants.js'
 import type { Entry } from '../../chaos/ledger.js'
+import { backInTime, type Measure, measuresOf, tightest } from '../../chaos/measures.js'
 
-const TERMS: Terms = { judgedAt: 1e6, growthLimitBytes: 100, allowedRejections: new Set(), boundMs: 500 }
+const TERMS: Terms = { judgedAt: 1e6, growthLimitBytes: 100, allowedRejections: new Set() }
+const BOUND = { publishMs: 500, deliveryMs: 500 }
 
 const sent = (n: number, t: number, lane = 'a>b'): Entry => ({
   kind: 'sent',
@@ -52,8 +53,9 @@ describe('the judge', () => {
           .sort((a, b) => a.key - b.key)
           .map(({ entry }) => entry)
         const all = [...shuffled, ...entries.filter(({ kind }) => kind === 'handled')]
-        const window = { from: 0, until: count * 10, loadEnd: count * 10 }
-        expect(words(judge(all, laneGaps(all, window), TERMS))).toEqual([])
+        const at = { injectedAt: 0, observedUntil: count * 10, healedAt: count * 10, loadEnd: count * 10 }
+        expect(words(judge(all, TERMS))).toEqual([])
+        expect(words(backInTime(measuresOf(all, BOUND, at, () => true)))).toEqual([])
       }),
     )
   })
@@ -125,10 +127,19 @@ describe('the judge', () => {
 
   it('I6: sees a lane that came back too late, one that never did, and a run without lanes', () => {
     const gap = { lane: 'a>b', confirmMs: 0, deliveryMs: 0, dead: false }
-    expect(backInTime([{ ...gap, confirmMs: 500, deliveryMs: 500 }], 500)).toEqual([])
-    expect(backInTime([{ ...gap, deliveryMs: 501 }], 500)).toHaveLength(1)
-    expect(words(backInTime([{ ...gap, dead: true }], 500))).toEqual(['I6 a>b: never came back'])
-    expect(backInTime([], 500)).toHaveLength(1)
+    const measure = (...gaps: LaneGap[]): Measure[] => [{ name: 'gap', gapMs: 0, boundMs: 500, gaps }]
+    expect(backInTime(measure({ ...gap, confirmMs: 500, deliveryMs: 500 }))).toEqual([])
+    expect(backInTime(measure({ ...gap, deliveryMs: 501 }))).toHaveLength(1)
+    expect(words(backInTime(measure({ ...gap, dead: true })))).toEqual(['I6 a>b: never came back'])
+    expect(backInTime(measure())).toHaveLength(1)
+  })
+
+  it('I2 and I4: forgive what a process that was killed on purpose could not finish, and no more', () => {
+    const ended: Entry = { kind: 'ended', t: 50, process: 'p', lanes: ['a>b'] }
+    expect(nothingBroke([sent(7, 0), ended], TERMS)).toEqual([])
+    expect(nothingBroke([sent(7, 0, 'c>d'), ended], TERMS)).toHaveLength(1)
+    expect(onceEach([...flawless(5), handled(3, 99)], 1)).toEqual([])
+    expect(onceEach([...flawless(5), handled(3, 99), handled(4, 99)], 1)).toHaveLength(1)
   })
 })
 
@@ -186,9 +197,60 @@ describe('the gap', () => {
     expect(longestStall([], window)).toBe(0)
   })
 
+  it('ends with a sender that was killed on purpose, which is no silence of the bus', () => {
+    const ended: Entry = { kind: 'ended', t: 250, process: 'p', lanes: ['a>b'] }
+    const entries = [...lane([50, 120, 240], [55, 125, 245]), ended]
+    expect(laneGaps(entries, window)).toMatchObject([{ confirmMs: 120, deliveryMs: 120, dead: false }])
+    expect(laneGaps([...lane([50], [55]), { ...ended, t: 90 }], window)).toEqual([])
+  })
+
   it('puts the worst lane first', () => {
     const good = flawless(60).map(entry => ({ ...entry, lane: 'good' }) as Entry)
     const gaps = laneGaps([...good, ...lane([50, 300], [50, 300])], window)
     expect(gaps.map(gap => gap.lane)).toEqual(['a>b', 'good'])
+  })
+})
+
+describe('the measures of a run', () => {
+  const at = { injectedAt: 100, observedUntil: 1_000, healedAt: 600, loadEnd: 1_000 }
+  const entries: Entry[] = [
+    sent(0, 0),
+    ...[90, 300, 700, 950].map((t, n) => resolved(n, t)),
+    ...[95, 650, 800, 990].map((t, n) => handled(n, t)),
+  ]
+  const all = (): boolean => true
+
+  it('hold confirms, deliveries and the time after healing each against its own bound', () => {
+    const measures = measuresOf(entries, { publishMs: 500, deliveryMs: 500, afterHealMs: 100 }, at, all)
+    expect(measures.map(({ name, gapMs }) => [name, gapMs])).toEqual([
+      ['gap', 550],
+      ['after heal', 250],
+    ])
+    const apart = measuresOf(entries, { publishMs: 400, deliveryMs: 600 }, at, all)
+    expect(apart.map(({ name, gapMs, boundMs }) => [name, gapMs, boundMs])).toEqual([
+      ['publish', 400, 400],
+      ['delivery', 550, 600],
+    ])
+    expect(backInTime(apart)).toEqual([])
+    expect(words(backInTime(measuresOf(entries, { deliveryMs: 500 }, at, all)))).toEqual([
+      'I6 a>b: deliveries away for 550 ms, bound 500 ms',
+    ])
+  })
+
+  it('measure the gap where no bound is asked for, and hold it to nothing', () => {
+    const measures = measuresOf(entries, {}, at, all)
+    expect(measures).toMatchObject([{ name: 'gap', gapMs: 550, boundMs: undefined }])
+    expect(backInTime(measures)).toEqual([])
+  })
+
+  it('leave out lanes that the fault is meant for', () => {
+    expect(measuresOf(entries, { publishMs: 1 }, at, () => false)[0]?.gaps).toEqual([])
+  })
+
+  it('are summed up by the one that is nearest to its bound', () => {
+    const near = { gapMs: 90, boundMs: 100 }
+    expect(tightest([{ gapMs: 1_000, boundMs: 5_000 }, near, { gapMs: 9_999, boundMs: undefined }])).toBe(
+      near,
+    )
   })
 })

@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCampaign } from '../../chaos/campaign.js'
 import { Crew } from '../../chaos/crew.js'
-import type { ClusterDriver } from '../../chaos/drivers/driver.js'
-import type { Cast } from '../../chaos/plan.js'
+import type { Driver } from '../../chaos/drivers/driver.js'
+import type { Fault } from '../../chaos/fault.js'
+import { nowMs } from '../../chaos/ledger.js'
+import type { Cast, Group } from '../../chaos/plan.js'
 import type { Order } from '../../chaos/protocol.js'
 import { seededRandom } from '../../chaos/random.js'
 import { type RunResult, runOnce, type Scenario, type Setting } from '../../chaos/scenario.js'
@@ -54,13 +56,13 @@ const CAST: Cast = {
 }
 
 /** A cluster that is always well; scenarios of these tests do not touch it. */
-const driver = {
+const driver: Driver = {
+  kind: 'none',
   nodes: ['n1', 'n2', 'n3'],
-  url: (node: string) => `amqps://${node}`,
-  port: () => 1,
+  url: node => `amqps://${node}`,
+  actions: {},
   heal: () => Promise.resolve(),
-  purge: () => Promise.resolve(),
-} as unknown as ClusterDriver
+}
 
 let folder = ''
 let post = new StandInPost()
@@ -76,13 +78,14 @@ function setting(): Setting {
   return {
     ...{
       driver,
+      links: undefined,
       cast: CAST,
       folder,
       everyMs: 5,
       note: () => undefined,
       signal: new AbortController().signal,
     },
-    times: { steadyMs: 20, afterMs: 150, drainMs: 400 },
+    times: { steadyMs: 20, afterMs: 150, drainMs: 1_500 },
     launch: () => {
       const member = new InProcess(post)
       members.push(member)
@@ -91,17 +94,32 @@ function setting(): Setting {
   }
 }
 
+const loadOf = (...groups: Group[]): Scenario['load'] => ({ groups, lifetimeMs: 60_000, parties: new Map() })
+const boundOf = (ms: number): Scenario['bound'] => ({ publishMs: ms, deliveryMs: ms })
+
+/** The same, to be run by a campaign. */
+function faultFor(changes: Partial<Scenario>): Fault {
+  const made = scenario(changes)
+  const { id, name, description, bound } = made
+  return {
+    ...{ id, name, description, bound },
+    run: (theSetting, run, random) => runOnce(made, theSetting, run, random),
+  }
+}
+
 function scenario(changes: Partial<Scenario> = {}): Scenario {
   return {
-    ...{ id: '1', name: 'nothing happens', boundMs: 1_000, observeMs: 100, healingCounts: false },
-    groups: ['steady', 'quiet', 'late', 'declaring'],
+    ...{ id: '1', name: 'nothing happens', description: '', observeMs: 100, healingCounts: false },
+    ...{ bound: boundOf(1_000), load: loadOf('steady', 'quiet', 'late', 'declaring'), links: false },
+    ...{ needs: [], needsLinks: [], afterMs: 2_000, drainMs: 70_000 },
+    expect: { rejections: [], events: [], noEvents: [], twice: 0 },
     place: () => Promise.resolve(['amqps://n1']),
     armed: () => Promise.resolve(),
     inject(stage) {
       stage.injected()
       return Promise.resolve()
     },
-    heal: () => Promise.resolve(),
+    heal: () => Promise.resolve(nowMs()),
     ...changes,
   }
 }
@@ -144,7 +162,7 @@ describe('a run', () => {
 
   it('measures how long deliveries were away, and holds it against the bound', async () => {
     const stalled: Partial<Scenario> = {
-      ...{ boundMs: 200, observeMs: 700, groups: ['steady'] },
+      ...{ bound: boundOf(200), observeMs: 700, load: loadOf('steady') },
       inject(stage) {
         post.fate = () => 'pend'
         stage.injected()
@@ -187,35 +205,35 @@ describe('a run', () => {
 
 describe('a campaign', () => {
   it('never adds to the ledgers of another run', async () => {
-    await attempt({ groups: ['steady'], observeMs: 20 }, 'same')
-    expect(await attempt({ groups: ['steady'] }, 'same')).toMatchObject({
+    await attempt({ load: loadOf('steady'), observeMs: 20 }, 'same')
+    expect(await attempt({ load: loadOf('steady') }, 'same')).toMatchObject({
       error: expect.stringContaining('each run needs a name of its own') as string,
     })
   })
 
   it('runs each fault as often as asked, and is met only when all of them are', async () => {
-    const good = scenario({ groups: ['steady'], observeMs: 20 })
-    const bad = scenario({
+    const good = faultFor({ load: loadOf('steady'), observeMs: 20 })
+    const bad = faultFor({
       id: '2',
-      groups: ['steady'],
+      load: loadOf('steady'),
       inject: () => Promise.reject(new Error('no leader')),
     })
     const shared = { repeat: 2, random: seededRandom('x'), setting: setting() }
-    const first = await runCampaign({ ...shared, scenarios: [good] })
+    const first = await runCampaign({ ...shared, faults: [good] })
     expect(first.reports).toMatchObject([{ id: 1, runs: 2, met: true }])
     expect(first.met).toBe(true)
     rmSync(folder, { recursive: true })
     mkdirSync(folder)
-    const both = await runCampaign({ ...shared, scenarios: [good, bad] })
+    const both = await runCampaign({ ...shared, faults: [good, bad] })
     expect(both.reports).toMatchObject([{ met: true }, { id: 2, runs: 2, met: false }])
     expect(both.met).toBe(false)
   })
 
   it('ends when it is interrupted, and that is no pass', async () => {
     const abort = new AbortController()
-    const endless = scenario({ groups: ['steady'], observeMs: 60_000 })
+    const endless = faultFor({ load: loadOf('steady'), observeMs: 60_000 })
     const running = runCampaign({
-      ...{ scenarios: [endless], repeat: 1, random: seededRandom('x') },
+      ...{ faults: [endless], repeat: 1, random: seededRandom('x') },
       setting: { ...setting(), signal: abort.signal },
     })
     setTimeout(() => abort.abort(), 600)
