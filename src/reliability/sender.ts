@@ -257,6 +257,8 @@ class LaneSender implements MessageSender {
       expiryMs = Math.min(expiryMs, each.expiresAtMs)
     }
     this.#pump.activate(lane, expiryMs)
+    const nowMs = this.#options.now()
+    if (expiryMs <= nowMs) this.#settlement.expire(lane, nowMs) // before any of it could leave
   }
 }
 
