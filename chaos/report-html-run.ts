@@ -76,7 +76,9 @@ function sentenceOf(run: RunModel): string {
   const which = run.invariants
     .filter(each => each.verdict === 'broken')
     .map(({ invariant, asks }) => `${invariant} (${asks})`)
-  const said = [which.length > 0 && `Broken: ${which.join('; ')}.`, messages, gapSentence(run)]
+  const open = run.invariants.filter(each => each.verdict === 'not judged').map(({ invariant }) => invariant)
+  const unjudged = open.length > 0 && `Not judged: ${open.join(', ')}.`
+  const said = [which.length > 0 && `Broken: ${which.join('; ')}.`, messages, gapSentence(run), unjudged]
   return said.filter(part => part !== false && part !== '').join(' ')
 }
 

@@ -95,7 +95,9 @@ details details[open]>summary{margin-bottom:4px}
 .description{margin:4px 0 8px;max-width:72ch;color:var(--quiet)}
 .sentence{margin:4px 0 16px;font-weight:600;overflow-wrap:anywhere}
 .error{margin:0 0 16px;padding:10px 14px;border-left:4px solid var(--open);background:var(--raised);overflow-wrap:anywhere;white-space:pre-line}
-.columns{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,1fr);gap:0 40px;margin-top:24px}
+.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 40px;margin-top:24px}
+.columns>div{min-width:0}
+.columns>div:empty{display:none}
 article>dl{margin-top:16px;padding-top:12px;border-top:1px solid var(--rule);font-size:14px}
 .notes{color:var(--quiet);font-size:14px;padding-left:18px}
 `
@@ -148,7 +150,6 @@ const NARROW = `
 header,main{padding-left:14px;padding-right:14px}
 header{padding-top:20px}
 h1{font-size:24px}
-.columns{grid-template-columns:minmax(0,1fr)}
 .wide,.time-axis span:nth-child(even){display:none}
 .timeline{--gutter:56px}
 .labels span{font-size:11px}

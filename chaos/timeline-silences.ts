@@ -1,10 +1,14 @@
-/** The longest stretches in which a lane that sends had no confirm, or no delivery. Keeps a bounded number of them. */
+/**
+ * The longest stretches in which a lane that sends had no confirm, or no delivery. Bounded: the longest of each part of the run
+ * are kept, so that one outage of all lanes does not hide the others.
+ */
 import type { Entry, LaneName } from './ledger.js'
 import type { Silence } from './report-model.js'
 import type { Range } from './timeline-range.js'
 
 const LEAST_MS = 200
-const KEPT = 200
+const PARTS = 50
+const KEPT_OF_A_PART = 6 // of each series
 
 interface LaneTimes {
   lastSent: number
@@ -15,7 +19,8 @@ interface LaneTimes {
 export class SilencesMaker {
   readonly #range: Range
   readonly #lanes = new Map<LaneName, LaneTimes>()
-  #found: Silence[] = []
+  /** By series and part, longest first. */
+  readonly #longest = new Map<string, Silence[]>()
 
   constructor(range: Range) {
     this.#range = range
@@ -33,8 +38,7 @@ export class SilencesMaker {
       this.#note(lane, 'confirms', confirms, lastSent) // n.b. a silence after the last send is none
       this.#note(lane, 'deliveries', deliveries, lastSent)
     }
-    this.#prune()
-    return this.#found
+    return [...this.#longest.values()].flat().sort(longestFirst)
   }
 
   #sent(lane: LaneName, t: number): void {
@@ -52,12 +56,14 @@ export class SilencesMaker {
 
   #note(lane: LaneName, series: Silence['series'], from: number, to: number): void {
     if (to - from < LEAST_MS) return
-    this.#found.push({ lane, series, fromMs: from - this.#range.from, toMs: to - this.#range.from })
-    if (this.#found.length >= 2 * KEPT) this.#prune()
+    const silence = { lane, series, fromMs: from - this.#range.from, toMs: to - this.#range.from }
+    const part = Math.floor((PARTS * silence.toMs) / Math.max(this.#range.to - this.#range.from, 1))
+    const key = `${series} ${part}`
+    const kept = [...(this.#longest.get(key) ?? []), silence].sort(longestFirst)
+    this.#longest.set(key, kept.slice(0, KEPT_OF_A_PART))
   }
+}
 
-  #prune(): void {
-    const ms = ({ fromMs, toMs }: Silence): number => toMs - fromMs
-    this.#found = this.#found.sort((a, b) => ms(b) - ms(a)).slice(0, KEPT)
-  }
+function longestFirst(a: Silence, b: Silence): number {
+  return b.toMs - b.fromMs - (a.toMs - a.fromMs)
 }
