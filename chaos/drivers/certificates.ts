@@ -28,6 +28,8 @@ export function authorityOf(
       which === 'expired'
         ? await issueBrokerCertificate(openPki({ ...domain, now: late }), { ...served, name: EXPIRED })
         : await issueBrokerCertificate(openPki(domain), served),
-    renew: async address => void (await renew(openPki(domain), [address])),
+    renew: async address => {
+      await renew(openPki(domain), [address])
+    },
   }
 }

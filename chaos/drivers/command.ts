@@ -60,21 +60,26 @@ function driverOf(plan: Plan, { brokers }: DriverSettings): Driver {
     evaluate: async (expression, node) =>
       decoded(node, await run(evaluation, { expression: asEncoded(expression).trim() }, node)),
   }
-  const { actions, undo } = undoable(nodes, {
+  const { actions, undo, close } = undoable(nodes, {
     ...(shell === undefined ? {} : operatorActions(shell)),
     ...commandActions(plan.actions, run),
   })
+  /** The command for healing mends also what could not be undone step by step. */
+  const mended = async (undone: () => Promise<void>): Promise<void> => {
+    const failure = await undone().then(() => undefined, asError)
+    if (heal !== undefined) await run(heal, {})
+    else if (failure !== undefined) throw failure
+  }
   return {
     kind: 'command',
     nodes,
     url: node => brokers[nodes.indexOf(node)] ?? '',
     actions,
     async heal() {
-      const failure = await undo().then(() => undefined, asError)
-      if (heal !== undefined) await run(heal, {})
-      else if (failure !== undefined) throw failure
+      await mended(undo)
       if (shell !== undefined) await untilWhole(shell, VHOST)
     },
+    close: () => mended(close),
   }
 }
 

@@ -60,12 +60,12 @@ export const dockerDriver: MakeDriver = async settings => {
       ),
     answers: node => !away.has(node),
   }
-  const { actions, undo } = undoable(names, {
+  const { actions, undo, close } = undoable(names, {
     ...operatorActions(shell),
     ...processActions(docker, shell, containerOf, away),
     ...(network === undefined ? {} : networkActions(docker, names, containerOf, network)),
   })
-  return driverOf({ names, brokers: settings.brokers, shell, actions, undo })
+  return driverOf({ names, brokers: settings.brokers, shell, actions, undo, close })
 }
 
 function driverOf(parts: {
@@ -74,8 +74,9 @@ function driverOf(parts: {
   shell: Shell
   actions: Partial<Actions>
   undo: () => Promise<void>
+  close: () => Promise<void>
 }): Driver {
-  const { names, brokers, shell, actions, undo } = parts
+  const { names, brokers, shell, actions, undo, close } = parts
   return {
     kind: 'docker',
     nodes: names,
@@ -87,6 +88,7 @@ function driverOf(parts: {
       await undo()
       await untilWhole(shell, VHOST)
     },
+    close,
   }
 }
 

@@ -74,7 +74,7 @@ export const kubernetesDriver: MakeDriver = async settings => {
     evaluate: (expression, node) => evaluateIn(podOf(node), expression),
     answers: node => !frozen.has(node),
   }
-  const { actions, undo } = undoable(names, {
+  const { actions, undo, close } = undoable(names, {
     ...operatorActions(shell),
     ...podActions({ kubectl, inPod, podOf, shell, frozen }),
   })
@@ -89,6 +89,7 @@ export const kubernetesDriver: MakeDriver = async settings => {
       await undo()
       await untilWhole(shell, VHOST)
     },
+    close,
   }
 }
 

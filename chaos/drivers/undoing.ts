@@ -64,10 +64,14 @@ export interface Undoable {
   readonly actions: Partial<Actions>
   /** @throws Error that names what could not be ended; the next call tries that again */
   readonly undo: () => Promise<void>
+  /** The end: what is under way is waited for, nothing more is begun, and all is undone. */
+  readonly close: () => Promise<void>
 }
 
 /** Actions that remember what they broke. */
 export function undoable(nodes: readonly string[], actions: Partial<Actions>): Undoable {
+  const underWay = new Set<Promise<unknown>>()
+  let isClosed = false
   const owed = new Map<string, { by: Action; args: Given }>()
   const call = async (action: Action, given: Given): Promise<unknown> => {
     const run = actions[action] as Run | undefined
@@ -77,26 +81,35 @@ export function undoable(nodes: readonly string[], actions: Partial<Actions>): U
     return result
   }
   const remembering = async (action: Action, given: Given): Promise<unknown> => {
-    const undo = UNDO[action]
-    if (undo !== undefined && (undo.breaks?.(given, nodes) ?? true)) {
-      const args = undo.args?.(given, nodes) ?? []
-      owed.set(keyOf(undo.by, args), { by: undo.by, args })
+    if (isClosed) throw new Error(`not injected: ${action}: the driver has been closed`)
+    const end = UNDO[action]
+    if (end !== undefined && (end.breaks?.(given, nodes) ?? true)) {
+      const args = end.args?.(given, nodes) ?? []
+      owed.set(keyOf(end.by, args), { by: end.by, args })
     }
-    return await call(action, given)
+    const running = call(action, given)
+    underWay.add(running)
+    return await running.finally(() => underWay.delete(running))
+  }
+  const undo = async (): Promise<void> => {
+    const failures: string[] = []
+    for (const { by, args } of [...owed.values()].reverse()) {
+      await call(by, args).catch((error: unknown) => {
+        failures.push(`${by} ${args.join(' ')}: ${error instanceof Error ? error.message : String(error)}`)
+      })
+    }
+    if (failures.length > 0) throw new Error(`not healed: ${failures.join('; ')}`)
   }
   const names = Object.keys(actions) as Action[]
   return {
     actions: Object.fromEntries(
       names.map(action => [action, (...given: Given) => remembering(action, given)]),
     ),
-    async undo() {
-      const failures: string[] = []
-      for (const { by, args } of [...owed.values()].reverse()) {
-        await call(by, args).catch((error: unknown) => {
-          failures.push(`${by} ${args.join(' ')}: ${error instanceof Error ? error.message : String(error)}`)
-        })
-      }
-      if (failures.length > 0) throw new Error(`not healed: ${failures.join('; ')}`)
+    undo,
+    async close() {
+      isClosed = true
+      await Promise.allSettled(underWay)
+      await undo()
     },
   }
 }

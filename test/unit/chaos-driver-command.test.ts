@@ -116,6 +116,25 @@ describe('the command driver', () => {
     expect(noted()).toEqual(['mended'])
   })
 
+  it('ends in the middle of a fault: waits for it, undoes it, and begins nothing more', async () => {
+    const made = await driver({
+      actions: {
+        kill: { shell: true, run: `sleep 0.3; echo killed > ${folder}/killed` },
+        start: noting('start', '{node}'),
+      },
+    })
+    const killing = made.actions.kill?.('node1')
+    await made.close?.()
+    expect(existsSync(join(folder, 'killed'))).toBe(true)
+    expect(noted()).toEqual(['start\nnode1'])
+    await killing
+    await expect(made.actions.kill?.('node2')).rejects.toThrow(
+      'not injected: kill: the driver has been closed',
+    )
+    await made.close?.()
+    expect(noted()).toHaveLength(1)
+  })
+
   it('kills a command that takes too long, with all that it started', async () => {
     const { actions } = await driver({
       timeout: 0.3,
