@@ -117,7 +117,7 @@ function handlers(since: number): Map<string, Set<number>> {
 test('each sender has one worker at a time; one that leaves and comes back costs neither message nor order', async () => {
   const workers: Bus[] = []
   for (let partition = 1; partition <= PARTITIONS; partition++) workers.push(await worker(partition))
-  await sleep(4_000) // n.b. the first has taken all; each gets its own back
+  await sleep(8_000) // n.b. the first has taken all; each gets its own back
   const hubs = await Promise.all(HUBS.map(name => open(name)))
   const sending = load(hubs)
   await sleep(2_000)
@@ -133,7 +133,7 @@ test('each sender has one worker at a time; one that leaves and comes back costs
   expect([...handlers(without).values()].every(by => by.size === 1 && !by.has(PARTITIONS))).toBe(true)
 
   workers.push(await worker(PARTITIONS))
-  await sleep(4_000)
+  await sleep(8_000)
   const again = ledger.length
   await sleep(1_000)
   const sent = await sending.stop()
