@@ -101,7 +101,7 @@ export async function borrowedGround(dir: string): Promise<Ground<LocalDriver>> 
   }
   const isApart = cluster.nodes.every(node => node.network !== undefined)
   const driver = isApart ? netnsDriver(cluster) : localDriver(cluster)
-  return await groundOf(openPki({ dir: pkiDir }), cluster, driver, () => Promise.resolve())
+  return await groundOf(openPki({ dir: pkiDir }), cluster, driver, () => driver.heal())
 }
 
 /**
