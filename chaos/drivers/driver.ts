@@ -26,7 +26,7 @@ export interface Driver {
   heal(): Promise<void>
   /** `rabbitmq 3.10.8`, where it can be known. */
   readonly version?: () => Promise<string>
-  /** Removes what was made for it; heals nothing. May be called twice. */
+  /** The end of it, also after Ctrl-C: waits for what is under way, ends what it broke, removes what was made for it. May be called twice. */
   readonly close?: () => Promise<void>
 }
 
