@@ -29,6 +29,7 @@ import { createPark } from './reliability/parking.js'
 import { RECEIPT_TYPE, type Receipt, ReceiptBatcher } from './reliability/receipts.js'
 import { createReceiver, type Receiver } from './reliability/receiver.js'
 import { type OpenRequest, Requests } from './reliability/requests.js'
+import type { SeenStore } from './reliability/seen.js'
 import { createSender, type MessageSender, type SendMessageOptions } from './reliability/sender.js'
 import { checkSendOptions } from './send-options.js'
 import { SoleConsumer } from './sole-consumer.js'
@@ -60,6 +61,7 @@ class ComposedBus implements CoreBus {
   readonly #receiver: Receiver<unknown>
   readonly #requests: Requests = new Requests()
   readonly #receipts: ReceiptBatcher
+  readonly #seen: SeenStore<unknown>
   readonly #sole: SoleConsumer
   readonly #status: BusStatus
   #stopping: Promise<Leftover> | undefined
@@ -74,7 +76,8 @@ class ComposedBus implements CoreBus {
     this.#receipts = new ReceiptBatcher((to, payload) =>
       this.sendSystem(to, RECEIPT_TYPE, payload, RECEIPT_TTL_S),
     )
-    this.#sole = new SoleConsumer(parts.transport)
+    this.#seen = parts.seen(parts.events.emit)
+    this.#sole = new SoleConsumer(parts.transport, () => this.#seen.workers?.())
     this.#outbox = parts.outbox((event, detail) => this.#onEvent(event, detail))
     this.#sender = this.#makeSender()
     this.#receiver = this.#makeReceiver()
@@ -175,14 +178,13 @@ class ComposedBus implements CoreBus {
   }
 
   #makeReceiver(): Receiver<unknown> {
-    const { transport, sealer, opener, policy, clock, events, lifetimeMs, seen, onCard, stillTrusted } =
-      this.#parts
+    const { transport, sealer, opener, policy, clock, lifetimeMs, onCard, stillTrusted } = this.#parts
     return createReceiver<unknown>({
       ...{ transport, opener, clock, onCard, requests: this.#requests, self: sealer.self },
       ...(policy && { policy }),
       ...(stillTrusted && { stillTrusted }),
       ...(lifetimeMs !== undefined && { lifetimeMs }),
-      seen: seen(events.emit),
+      seen: this.#seen,
       emit: (event, detail) => this.#onEvent(event, detail),
       park: createPark(transport),
       reply: (to, message, original, options) => this.#reply(to, message, original, options),

@@ -16,11 +16,14 @@ export interface SeenOptions {
 /** The store, to be made once events can be heard. @throws SealbusError `configuration` */
 export function seenChoice(
   options: SeenOptions,
-  config: { readonly seen: 'file' | 'memory'; readonly name: string },
+  config: { readonly seen: 'file' | 'memory'; readonly address: string; readonly name: string },
   state: string | undefined,
 ): (emit: Emit) => SeenStore<unknown> {
   const seen = options.seen ?? config.seen
-  if (typeof seen === 'object') return () => seen
+  if (typeof seen === 'object') {
+    seen.join?.(config.address)
+    return () => seen
+  }
   if (seen === 'memory') return emit => createMemorySeen(() => emit('replay-possible', { alarm: true }))
   if (state !== undefined) return () => createFileSeen({ directory: state })
   throw new SealbusError(

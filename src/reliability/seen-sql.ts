@@ -84,5 +84,13 @@ export const DROP_OLD: readonly string[] = [
 export const NOTE_TIME: string = `INSERT INTO sealbus_note (name, ms) VALUES ($1, $2)
   ON CONFLICT (name) DO UPDATE SET ms = excluded.ms WHERE excluded.ms > sealbus_note.ms`
 
+/** Values: `worker ADDRESS ` as a whole beginning, its length, now. */
+export const COUNT_WORKERS: string =
+  'SELECT count(*) AS workers FROM sealbus_note WHERE substr(name, 1, CAST($2 AS INTEGER)) = $1 AND ms > $3'
+
+/** Values: as above, and the name of one that leaves. */
+export const DROP_WORKERS: string =
+  'DELETE FROM sealbus_note WHERE substr(name, 1, CAST($2 AS INTEGER)) = $1 AND (ms <= $3 OR name = $4)'
+
 /** Values: name. */
 export const READ_TIME: string = 'SELECT ms FROM sealbus_note WHERE name = $1'

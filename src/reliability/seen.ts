@@ -130,5 +130,9 @@ export interface SeenStore<Tx = undefined> {
   survived?(key: EpochKey, seq: number): void
   /** Remembers the highest authenticated time. */
   time(highestMs: number): void
+  /** Says whose inbox it is, before the start: from start to close its workers are counted. Absent: there is only one. */
+  join?(address: string): void
+  /** How many workers of that inbox there are, us included; one that has died counts for a while. Undefined: not known. */
+  workers?(): Promise<number | undefined>
   close(): Promise<void>
 }

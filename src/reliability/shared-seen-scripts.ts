@@ -198,5 +198,18 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'released'}
 `
 
+/** KEYS: workers of an inbox. ARGV: one of them, ms that it counts (0: no more). Answers `present` and how many there are. */
+export const PRESENT: string = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if ARGV[2] == '0' then redis.call('ZREM', KEYS[1], ARGV[1])
+else
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {'present', redis.call('ZCARD', KEYS[1])}
+`
+
 /** All of them. */
-export const SCRIPTS: readonly string[] = [CLAIM, MARK, RECALL, NOTE, CLOSE, TIME, RENEW, RELEASE]
+export const SCRIPTS: readonly string[] = [CLAIM, MARK, RECALL, NOTE, CLOSE, TIME, RENEW, RELEASE, PRESENT]

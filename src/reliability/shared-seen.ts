@@ -11,6 +11,7 @@ import { asError, SealbusError } from '../errors.js'
 import { partyKey, SKEW_MS } from '../wire.js'
 import { type Claim, Claims } from './claims.js'
 import { Patience } from './patience.js'
+import { Presence } from './presence.js'
 import type {
   EpochKey,
   EpochRecord,
@@ -29,6 +30,7 @@ import {
   MARK,
   NOTE,
   OPEN,
+  PRESENT,
   RECALL,
   RELEASE,
   RENEW,
@@ -42,6 +44,8 @@ const DEFAULT_LEASE_MS = 2_000
 const DEFAULT_LIFETIME_MS = 24 * 3600_000
 /** For what is under way when the store closes. */
 const CLOSE_MS = 2_000
+/** A worker that has died counts this long. */
+const PRESENT_MS = 6_000
 
 /** One command of Redis as words; node-redis has it so. For ioredis: `{ sendCommand: ([name = '', ...rest]) => redis.call(name, ...rest) }`. */
 export interface RedisClient {
@@ -70,6 +74,11 @@ class SharedSeen implements SeenStore {
   readonly #options: Required<SharedSeenOptions>
   readonly #patience: Patience = new Patience('Redis')
   readonly #claims: Claims
+  readonly #presence: Presence = new Presence(async (address, id, leaves) => {
+    const words = [id, leaves ? '0' : String(PRESENT_MS)]
+    const [, count] = await this.#run(PRESENT, [`${this.#options.prefix}:w:${address}`], words)
+    return Number(count)
+  })
   readonly #underWay: Set<Promise<unknown>> = new Set()
   /** Claims that are asked for. */
   readonly #wanted: Map<string, Claim> = new Map()
@@ -95,6 +104,7 @@ class SharedSeen implements SeenStore {
     this.#hooks = hooks
     this.#patience.tell(hooks)
     const timeMs = await this.#open()
+    this.#presence.begin()
     return { epochs: [], closedBefore: new Map(), highestTimeMs: timeMs, lost: false }
   }
 
@@ -159,6 +169,14 @@ class SharedSeen implements SeenStore {
 
   time(highestMs: number): void {
     this.#track(this.#run(TIME, [this.#memoryKey], [this.#id, String(highestMs)])).catch(() => undefined)
+  }
+
+  join(address: string): void {
+    this.#presence.join(address)
+  }
+
+  workers(): Promise<number | undefined> {
+    return this.#presence.count()
   }
 
   close(): Promise<void> {
@@ -264,7 +282,7 @@ class SharedSeen implements SeenStore {
 
   async #close(): Promise<void> {
     const late = new Promise<void>(resolve => setTimeout(resolve, CLOSE_MS).unref())
-    await Promise.race([Promise.allSettled(this.#underWay), late])
+    await Promise.race([Promise.allSettled([...this.#underWay, this.#presence.end()]), late])
     this.#patience.stop()
     this.#claims.stop()
   }

@@ -8,6 +8,7 @@ import { partyKey, SKEW_MS } from '../wire.js'
 import { EpochMemory } from './epoch.js'
 import { MarkBatch } from './mark-batch.js'
 import { Patience } from './patience.js'
+import { Presence } from './presence.js'
 import type {
   EpochKey,
   EpochRecord,
@@ -21,9 +22,11 @@ import type {
 } from './seen.js'
 import {
   CLAIM_NUMBER,
+  COUNT_WORKERS,
   COVER,
   DROP_COVERED,
   DROP_OLD,
+  DROP_WORKERS,
   FIND_NUMBER,
   NOTE_EPOCH,
   NOTE_TIME,
@@ -55,6 +58,8 @@ const COVER_MS = 600_000 // 10 minutes
 const COVER_MARKS = 1_000
 const MAX_CONFLICTS = 10
 const CLOSE_MS = 2_000
+/** A worker that has died counts this long. */
+const PRESENT_MS = 60_000 // 1 minute
 const DEFAULT_LIFETIME_MS = 24 * 3600_000
 
 /** Mark and effect in one transaction; the tables of {@link SEEN_SCHEMA} are made at the start. */
@@ -67,6 +72,7 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
   readonly #options: Required<TransactionalSeenOptions<Tx>>
   readonly #patience: Patience = new Patience('the database')
   readonly #batch: MarkBatch
+  readonly #presence: Presence = new Presence((...worker) => this.#present(...worker))
   readonly #marks: Map<string, number> = new Map()
   #lifetimeMs = DEFAULT_LIFETIME_MS
   #highestMs = 0
@@ -89,6 +95,7 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
     }
     const [row] = await this.#ask(READ_TIME, ['time'])
     this.#highestMs = Number(row?.['ms'] ?? 0)
+    this.#presence.begin()
     return { epochs: [], closedBefore: new Map(), highestTimeMs: this.#highestMs, lost: false }
   }
 
@@ -135,6 +142,14 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
   time(highestMs: number): void {
     this.#highestMs = Math.max(highestMs, this.#highestMs)
     this.#noteTime('time', highestMs)
+  }
+
+  join(address: string): void {
+    this.#presence.join(address)
+  }
+
+  workers(): Promise<number | undefined> {
+    return this.#presence.count()
   }
 
   close(): Promise<void> {
@@ -211,6 +226,17 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
     this.#marks.clear()
   }
 
+  /** n.b. by the workers' own clocks: what they are apart must be less than what one counts after its death. */
+  async #present(address: string, id: string, leaves: boolean): Promise<number> {
+    const { query } = this.#options
+    const [all, nowMs] = [`worker ${address} `, Date.now()]
+    const counted = [all, all.length, nowMs]
+    if (leaves) await query(DROP_WORKERS, [...counted, `${all}${id}`])
+    else await query(NOTE_TIME, [`${all}${id}`, nowMs + PRESENT_MS])
+    const [row] = await query(COUNT_WORKERS, counted)
+    return Number(row?.['workers'])
+  }
+
   #noteTime(name: string, ms: number): void {
     this.#ask(NOTE_TIME, [name, ms]).catch(() => undefined) // whoever marks next is told
   }
@@ -221,7 +247,7 @@ class TransactionalSeen<Tx> implements SeenStore<Tx> {
 
   async #close(): Promise<void> {
     const late = new Promise<void>(resolve => setTimeout(resolve, CLOSE_MS).unref())
-    await Promise.race([this.#batch.settled(), late])
+    await Promise.race([Promise.all([this.#batch.settled(), this.#presence.end()]), late])
     this.#patience.stop()
   }
 }
