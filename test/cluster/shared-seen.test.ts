@@ -186,6 +186,20 @@ describe('what a worker that comes later learns', () => {
   })
 })
 
+test('workers of an inbox are counted from start to close; those of another are not', async () => {
+  const made = async (address: string): Promise<SeenStore> => {
+    const store = sharedSeen({ client: await connected() })
+    stores.push(store)
+    store.join?.(address)
+    await store.start()
+    return store
+  }
+  const [a, b, other] = [await made('vpp'), await made('vpp'), await made('tso')]
+  expect(await Promise.all([a.workers?.(), b.workers?.(), other.workers?.()])).toEqual([2, 2, 1])
+  await b.close()
+  expect(await a.workers?.()).toBe(1)
+})
+
 describe('a Redis in trouble', () => {
   test('that is away holds back marks until it is there again, and says so', async () => {
     const own = await startRedis()

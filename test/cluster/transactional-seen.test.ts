@@ -229,6 +229,20 @@ describe('what a worker that comes later learns', () => {
   })
 })
 
+test('workers of an inbox are counted from start to close; those of another are not', async () => {
+  const made = async (address: string): Promise<SeenStore<pg.PoolClient>> => {
+    const store = postgresSeen<pg.PoolClient>(pool)
+    stores.push(store)
+    store.join?.(address)
+    await store.start()
+    return store
+  }
+  const [a, b, other] = [await made('v_p'), await made('v_p'), await made('vxp')]
+  expect(await Promise.all([a.workers?.(), b.workers?.(), other.workers?.()])).toEqual([2, 2, 1])
+  await b.close()
+  expect(await a.workers?.()).toBe(1)
+})
+
 test('a PostgreSQL that is killed and started again costs waiting, and no handler counts as failed', async () => {
   const { store, told } = await worker()
   const key = newKey()
