@@ -22,6 +22,11 @@ const BENCHES: Readonly<Record<string, Bench>> = {
     summary: 'a publisher with an outbox on disk, killed at random moments',
     load: () => import('../bench/kills.js'),
   },
+  peers: {
+    summary:
+      'sealbus beside four libraries under faults 2, 8, 9 and 13; installs them (npm ci in bench/peers)',
+    load: () => import('../bench/peers.js'),
+  },
 }
 
 /** @returns the exit code */
