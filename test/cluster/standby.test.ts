@@ -86,14 +86,14 @@ test('with a connection that stands by, sending goes on sooner than without', {
   const senders = { with: await started('tso', true), without: await started('heh-0001', false) }
   for (let round = 0; round < ROUNDS; round++) {
     for (const [name, { transport, where }] of Object.entries(senders)) {
-      const { longestGap, stop } = load(transport)
+      const sending = load(transport)
       await sleep(1_500) // n.b. the next stands by
       const node = cluster.nodes.find((_, i) => urls[i]?.endsWith(where()))
       const sinceMs = performance.now()
       await cluster.evaluate(CLOSE_ALL, node)
       await sleep(1_000)
-      await stop()
-      gaps[name as 'with' | 'without'].push(longestGap(sinceMs))
+      await sending.stop()
+      gaps[name as 'with' | 'without'].push(sending.longestGap(sinceMs))
     }
   }
   const rounded = (values: readonly number[]): string => values.map(Math.round).join(', ')
