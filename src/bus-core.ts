@@ -81,7 +81,7 @@ class ComposedBus implements CoreBus {
     this.#outbox = parts.outbox((event, detail) => this.#onEvent(event, detail))
     this.#sender = this.#makeSender()
     this.#receiver = this.#makeReceiver()
-    this.#status = new BusStatus(parts, () => this.#receiver.state)
+    this.#status = new BusStatus(parts, () => this.#receiver)
     parts.transport.onStatus(() => this.#status.tell())
     parts.transport.onEvent(({ name, detail }) => parts.events.emit(name, detail ?? {}))
   }

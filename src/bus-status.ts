@@ -2,7 +2,9 @@
 import type { Status } from './bus.js'
 import type { BusParts } from './bus-parts.js'
 import { SealbusError } from './errors.js'
-import type { ReceiverState } from './reliability/receiver.js'
+import type { Receiver } from './reliability/receiver.js'
+
+type Hindered = Pick<Receiver, 'state' | 'hindrance'>
 
 export class BusStatus {
   /** The bus's own life; every later word hides the transport's status. */
@@ -10,10 +12,10 @@ export class BusStatus {
   /** Why nothing can be handled, or stored, any more. */
   failure: Error | undefined
   readonly #parts: Pick<BusParts, 'transport' | 'hindrance' | 'events'>
-  readonly #receiver: () => ReceiverState
+  readonly #receiver: () => Hindered
   #told: Status['state'] | undefined
 
-  constructor(parts: Pick<BusParts, 'transport' | 'hindrance' | 'events'>, receiver: () => ReceiverState) {
+  constructor(parts: Pick<BusParts, 'transport' | 'hindrance' | 'events'>, receiver: () => Hindered) {
     this.#parts = parts
     this.#receiver = receiver
   }
@@ -22,11 +24,11 @@ export class BusStatus {
     if (this.phase === 'closed')
       return this.failure ? { state: 'closed', reason: this.failure } : { state: 'closed' }
     if (this.phase === 'draining') return { state: 'draining' }
-    if (this.failure ?? this.#receiver() === 'failed')
+    if (this.failure ?? this.#receiver().state === 'failed')
       return { state: 'paused', reason: this.failure ?? storeFailed() }
     const status = this.#parts.transport.status()
     if (status.state !== 'ready') return status
-    const hindrance = this.#parts.hindrance?.() ?? (this.#receiver() === 'paused' ? stale() : undefined)
+    const hindrance = this.#parts.hindrance?.() ?? this.#receiver().hindrance
     return hindrance === undefined ? status : { state: 'paused', reason: hindrance }
   }
 
@@ -43,13 +45,6 @@ export class BusStatus {
   fail(error: Error | undefined): void {
     this.failure = error ?? storeFailed()
   }
-}
-
-function stale(): Error {
-  return new SealbusError(
-    'revocation-stale',
-    'the revocation list is older than its maximum age: fetch a new one',
-  )
 }
 
 function storeFailed(): Error {

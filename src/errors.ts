@@ -37,6 +37,7 @@ export type ErrorCode =
   | 'corrupt-store' // outbox or seen file damaged elsewhere than at its end
   | 'store-failed' // fsync or write failed: final
   | 'random-failed' // no randomness: nothing is sent
+  | 'handler-failing' // consuming pauses: the handler fails for all senders
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'unroutable',

@@ -54,7 +54,7 @@ export class Credit<Tx> {
   unblock(dispatcher: Dispatcher<Tx>, consumer: TransportConsumer | undefined): void {
     const { prefetch, intake } = this.#options
     this.#fullTicks = this.#outstanding >= this.#credit ? this.#fullTicks + 1 : 0
-    if (this.#fullTicks < 2 || intake.paused) return
+    if (this.#fullTicks < 2 || intake.paused || dispatcher.isPaused) return
     if (this.#mayGrow(dispatcher) && consumer?.addCredit(prefetch)) {
       this.#credit += prefetch
       return

@@ -4,13 +4,16 @@
  */
 import type { ConsumeOptions, Handler } from '../bus.js'
 import type { Opened } from '../crypto/sealing.js'
+import { partyKey } from '../wire.js'
 import { type ControlOptions, takeControl } from './control.js'
 import { WINDOW } from './epoch.js'
 import type { Epochs } from './epochs.js'
 import { describeGap, Gaps } from './gaps.js'
 import type { Gap, Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
+import { Pauses } from './pauses.js'
 import { Predecessors } from './predecessors.js'
+import { Probation } from './probation.js'
 import type { EpochKey, Known, Recalled } from './seen.js'
 import type { Settler } from './settle.js'
 import { type Arrival, grantOf, type Slot } from './slots.js'
@@ -22,9 +25,13 @@ const MAX_AHEAD = 65_536
 
 export interface DispatchOptions<Tx>
   extends ControlOptions,
-    Omit<TurnsOptions<Tx>, 'predecessors' | 'settle' | 'known'> {
+    Omit<TurnsOptions<Tx>, 'predecessors' | 'pauses' | 'probation' | 'settle' | 'known' | 'resumed'> {
   readonly epochs: Epochs
   readonly settler: Settler
+  /** The former process did not close in order. */
+  readonly unclean: boolean
+  /** The inbox pauses since all handlers fail, with what the last one threw, or goes on. */
+  readonly onInbox: (error: Error | undefined) => void
 }
 
 export class Dispatcher<Tx> {
@@ -32,18 +39,23 @@ export class Dispatcher<Tx> {
   readonly turns: Turns<Tx>
   readonly #options: DispatchOptions<Tx>
   readonly #predecessors: Predecessors
+  readonly #pauses: Pauses
+  readonly #probation: Probation
   readonly #triage: Triage
   #stopping = false
 
   constructor(options: DispatchOptions<Tx>) {
     this.#options = options
-    const { epochs, activeMs, settler } = options
+    const { epochs, activeMs, settler, seen: store, unclean, emit } = options
     this.#predecessors = new Predecessors(epochs, activeMs)
+    this.#pauses = new Pauses(options)
+    this.#probation = new Probation({ store, unclean, emit })
     this.turns = new Turns({
       ...options,
-      predecessors: this.#predecessors,
+      ...{ predecessors: this.#predecessors, pauses: this.#pauses, probation: this.#probation },
       settle: (lane, slot, verdict, remembered) => this.#settle(lane, slot, verdict, remembered),
       known: (lane, slot, known) => this.#known(lane, slot, known),
+      resumed: () => this.#offerAll(),
     })
     this.#triage = new Triage({
       ...options,
@@ -54,10 +66,15 @@ export class Dispatcher<Tx> {
     })
   }
 
+  /** Nothing is acknowledged, so nothing is given up for want of room. */
+  get isPaused(): boolean {
+    return this.#pauses.isInboxPaused
+  }
+
   /** Lanes that wait for something that has not come, or stand still. */
   *blocked(): Generator<Lane> {
     for (const lane of this.#options.epochs.lanes()) {
-      if (lane.halted || this.gaps.has(lane) || this.#predecessors.has(lane)) yield lane
+      if (this.#standsStill(lane) || this.gaps.has(lane) || this.#predecessors.has(lane)) yield lane
     }
   }
 
@@ -65,7 +82,7 @@ export class Dispatcher<Tx> {
   displace(most: number): boolean {
     let some = false
     for (const lane of this.#options.epochs.lanes()) {
-      if (!lane.halted || lane.arrivals <= most) continue
+      if (!this.#standsStill(lane) || lane.arrivals <= most) continue
       for (const slot of lane.surplus(most)) {
         if (lane.scatters(slot.seq)) break
         lane.decide(slot)
@@ -78,7 +95,7 @@ export class Dispatcher<Tx> {
 
   handle(handler: Handler<Tx>, options: Required<ConsumeOptions>): void {
     this.turns.begin(handler, options)
-    for (const lane of this.#options.epochs.lanes()) this.turns.offer(lane)
+    this.#offerAll()
   }
 
   /** Takes an opened envelope; its messages are final one by one, in whatever order. */
@@ -96,6 +113,7 @@ export class Dispatcher<Tx> {
   /** Gives up what has waited too long, and fires signals that are due. */
   tick(): void {
     this.turns.tick()
+    if (this.isPaused) this.gaps.renew(this.#options.activeMs())
     for (const lane of this.gaps.due(this.#options.activeMs())) this.skipGap(lane, 'time')
     for (const lane of this.#predecessors.waiting) this.turns.offer(lane)
   }
@@ -136,6 +154,11 @@ export class Dispatcher<Tx> {
     if (slot) this.turns.withdraw(slot)
   }
 
+  /** Forgets what nobody will ask for. */
+  sweep(): void {
+    this.#pauses.sweep()
+  }
+
   stop(): void {
     this.#stopping = true
     this.turns.stop()
@@ -153,7 +176,8 @@ export class Dispatcher<Tx> {
   }
 
   async #settle(lane: Lane | undefined, slot: Slot, verdict: Verdict, remembered = false): Promise<void> {
-    await this.#options.settler.settle(lane, slot, verdict, remembered)
+    const isSettled = await this.#options.settler.settle(lane, slot, verdict, remembered)
+    if (isSettled && verdict === 'handled') this.#probation.handled()
     if (!lane || this.#stopping) return
     this.#skipped(lane, lane.advance(), 'floor', false)
     this.gaps.watch(lane, this.#options.activeMs())
@@ -179,6 +203,14 @@ export class Dispatcher<Tx> {
   #skipped(lane: Lane, gaps: readonly Gap[], reason: string, note: boolean): void {
     for (const gap of gaps) this.#options.emit('skipped', describeGap(lane, gap, reason))
     if (note || gaps.length > 0) this.#options.seen.note(lane.memory.record())
+  }
+
+  #standsStill(lane: Lane): boolean {
+    return lane.halted || this.#pauses.holds(partyKey(lane.memory.key))
+  }
+
+  #offerAll(): void {
+    for (const lane of this.#options.epochs.lanes()) this.turns.offer(lane)
   }
 
   /** Gives gaps up until what they hold back is within its bounds. */

@@ -50,6 +50,11 @@ export class Gaps {
     else this.#watched.set(lane, { reach: lane.reach, sinceMs: activeMs, bytes: lane.aheadBytes })
   }
 
+  /** Starts the time of every gap again: what would fill them cannot come. */
+  renew(activeMs: number): void {
+    for (const watched of this.#watched.values()) watched.sinceMs = activeMs
+  }
+
   /** Lanes whose gap is due to be given up: older than 90 s. */
   due(activeMs: number): readonly Lane[] {
     const due: Lane[] = []

@@ -49,6 +49,7 @@ export type Verdict =
   | 'control' // receipt, card or reply: taken by the bus itself
   | 'handled' // the handler succeeded
   | 'failed' // the handler failed for good
+  | 'fatal' // the process has not survived its handler, again and again
   | 'displaced' // its lane stands still, and others need its place
   | 'not-replayed' // replayed, and its number is used up by what is not remembered any more
 
@@ -76,6 +77,7 @@ export const MESSAGE_OUTCOMES: Readonly<Record<Verdict, MessageOutcome>> = {
   control: { action: 'acknowledge', mark: 'handled', alarm: false },
   handled: { action: 'acknowledge', mark: 'handled', alarm: false, receipt: 'handled' },
   failed: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
+  fatal: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
   displaced: { action: 'park', waits: true, mark: 'parked', alarm: true, receipt: 'parked' },
   'not-replayed': { action: 'park', waits: true, alarm: true },
 }

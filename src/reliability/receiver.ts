@@ -3,21 +3,23 @@
  * docs/DELIVERY.md, "Consuming". This file holds its life: start, pause, stop.
  */
 import type { ConsumeOptions, Handler } from '../bus.js'
-import type { NotOpened, Opened } from '../crypto/sealing.js'
+import type { Opened } from '../crypto/sealing.js'
 import { SealbusError } from '../errors.js'
 import type { TransportConsumer, TransportDelivery } from '../transport/transport.js'
-import { DEFAULT_LIFETIME_S, partyKey } from '../wire.js'
+import { DEFAULT_LIFETIME_S } from '../wire.js'
 import { AuthenticatedTime } from './authenticated-time.js'
 import { checkConsumeOptions, checkPrefetch } from './consume-options.js'
 import { Credit } from './credit.js'
 import { Dispatcher } from './dispatch.js'
 import { Epochs } from './epochs.js'
+import { type Hindrance, Hindrances } from './hindrances.js'
 import { Intake } from './intake.js'
 import { Recaller } from './recaller.js'
 import type { Receiver, ReceiverOptions, ReceiverState } from './receiving.js'
-import type { SeenHooks } from './seen.js'
 import { Settler } from './settle.js'
 import type { Arrival } from './slots.js'
+import { storeHooks } from './store-hooks.js'
+import { doneWithin, unlessEnded } from './waits.js'
 
 const TICK_MS = 100
 const SWEEP_MS = 60_000
@@ -30,7 +32,6 @@ export function createReceiver<Tx = undefined>(options: ReceiverOptions<Tx>): Re
 }
 
 class InboxReceiver<Tx> implements Receiver<Tx> {
-  state: ReceiverState = 'idle'
   readonly counts: Record<string, number> = { handled: 0 }
   readonly #options: ReceiverOptions<Tx>
   readonly #lifetimeMs: number
@@ -42,6 +43,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   readonly #settler: Settler
   readonly #intake: Intake
   readonly #credit: Credit<Tx>
+  readonly #hindrances: Hindrances
+  #state: Exclude<ReceiverState, 'paused'> = 'idle'
   #dispatcher: Dispatcher<Tx> | undefined
   #epochs: Epochs | undefined
   #recaller: Recaller | undefined
@@ -73,21 +76,30 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       accept: (opened, arrival) => this.#accept(opened, arrival),
       parkBody: arrival => this.#settler.parkBody(arrival),
       isCurrent: arrival => arrival.generation === this.#generation,
-      onPaused: reason => this.#onPaused(reason),
+      onPaused: reason => this.#onPaused('stale-revocation', reason?.detail),
     })
+    this.#hindrances = new Hindrances(emit)
     this.#credit = new Credit({ prefetch: this.#prefetch, intake: this.#intake, settler: this.#settler })
+  }
+
+  get state(): ReceiverState {
+    return this.#state === 'running' && this.hindrance ? 'paused' : this.#state
+  }
+
+  get hindrance(): Error | undefined {
+    return this.#hindrances.first
   }
 
   async start(handler?: Handler<Tx>, options: ConsumeOptions = {}): Promise<void> {
     const checked = checkConsumeOptions(options)
     this.#starting ??= this.#start()
     await this.#starting
-    if (this.state === 'stopping' || this.state === 'stopped') throw closedError()
+    if (this.#state === 'stopping' || this.#state === 'stopped') throw closedError()
     if (handler) this.#dispatcher?.handle(handler, checked)
   }
 
   recheck(): void {
-    if (this.state === 'running' || this.state === 'paused') this.#intake.tick(true)
+    if (this.#state === 'running') this.#intake.tick(true)
   }
 
   stop(options: { timeoutMs?: number; graceMs?: number } = {}): Promise<number> {
@@ -97,16 +109,19 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
 
   async #start(): Promise<void> {
     const { seen, reply, onReceipt, onCard, policy, self, requests, stillTrusted } = this.#options
-    const memory = await seen.start(this.#storeHooks())
+    const emit = (event: string, detail: object): void => this.#emit(event, detail)
+    const late = { epochs: () => this.#epochs, dispatcher: () => this.#dispatcher }
+    const memory = await seen.start(storeHooks<Tx>({ seen, emit, lifetimeMs: this.#lifetimeMs, ...late }))
     if (this.#ending.signal.aborted) return
-    if (memory.lost) this.#emit('seen-lost', { alarm: true })
+    if (memory.lost) emit('seen-lost', { alarm: true })
     this.#time.restore(memory.highestTimeMs)
     this.#epochs = new Epochs(memory, seen, this.#lifetimeMs)
     this.#dispatcher = new Dispatcher({
       ...{ reply, onReceipt, onCard, self, ...(policy && { policy }), ...(requests && { requests }) },
       ...(stillTrusted && { stillTrusted }),
       ...{ seen, epochs: this.#epochs, settler: this.#settler, lifetimeMs: this.#lifetimeMs },
-      emit: (event, detail) => this.#emit(event, detail),
+      ...{ emit, unclean: memory.unclean ?? false, fail: error => this.#fail(error) },
+      onInbox: error => this.#onPaused('handlers', error?.name),
       nowMs: () => this.#time.nowMs(),
       activeMs: () => this.#activeMs,
     })
@@ -114,34 +129,22 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
       ...{ seen, activeMs: () => this.#activeMs },
       learn: (key, recalled, createdAtMs) => this.#dispatcher?.learn(key, recalled, createdAtMs),
     })
-    this.state = 'running'
+    this.#state = 'running'
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     await this.#consume(this.#ending.signal)
   }
 
-  /** n.b. in an outage consuming begins only when a connection does: stopping must not wait for that. */
   async #consume(signal: AbortSignal): Promise<void> {
     const onDelivery = (delivery: TransportDelivery): void => this.#receive(delivery)
     const options = { prefetch: this.#prefetch, onLost: (): void => this.#onLost(), signal }
-    const consuming = this.#options.transport.consume(onDelivery, options)
-    const ended = new Promise<undefined>(resolve => {
-      signal.addEventListener('abort', () => resolve(undefined), { once: true })
-    })
-    this.#consumer = await Promise.race([consuming, ended])
-    if (this.#consumer) return
-    consuming.then(
-      late => void late.stop(),
-      () => undefined,
-    )
+    this.#consumer = await unlessEnded(this.#options.transport.consume(onDelivery, options), signal)
   }
 
   #receive(delivery: TransportDelivery): void {
-    if (this.state !== 'running' && this.state !== 'paused') return // the channel is about to close: it goes back
+    if (this.#state !== 'running') return // the channel is about to close: it goes back
     this.#credit.take(delivery.body)
     this.#intake.receive({
-      body: delivery.body,
-      claimedFrom: delivery.claimedFrom,
-      generation: this.#generation,
+      ...{ body: delivery.body, claimedFrom: delivery.claimedFrom, generation: this.#generation },
       ack: () => delivery.ack(),
       ...(delivery.grant && { grant: delivery.grant }),
       left: 0,
@@ -150,7 +153,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   #accept(opened: Opened, arrival: Arrival): void {
-    if (this.state !== 'running' && this.state !== 'paused') return
+    if (this.#state !== 'running') return
     this.#time.witness(opened.createdAtMs)
     this.#recaller?.before(opened, () => {
       if (arrival.generation === this.#generation) this.#dispatcher?.accept(opened, arrival)
@@ -158,7 +161,7 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
   }
 
   #acknowledge(arrival: Arrival): void {
-    if (arrival.generation !== this.#generation || this.state === 'failed') return
+    if (arrival.generation !== this.#generation || this.#state === 'failed') return
     if (arrival.lane) arrival.lane.arrivals -= 1
     this.#credit.giveBack(arrival.body)
     arrival.ack()
@@ -173,17 +176,17 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     this.#dispatcher?.lost(kind === 'shared' || kind === 'transactional') // those modes are for several workers
   }
 
-  #onPaused(reason: NotOpened | undefined): void {
-    if (this.state !== 'running' && this.state !== 'paused') return
-    this.state = reason ? 'paused' : 'running'
-    if (reason) this.#emit('paused', { reason: reason.reason, detail: reason.detail, alarm: true })
-    else this.#emit('resumed', { alarm: false })
+  /** @param detail - undefined where it is over */
+  #onPaused(hindrance: Hindrance, detail: string | undefined): void {
+    if (this.#state !== 'running') return
+    if (detail !== undefined) this.#hindrances.begin(hindrance, detail)
+    else this.#hindrances.end(hindrance)
   }
 
   #tick(): void {
     this.#activeMs += TICK_MS
     this.#dispatcher?.tick()
-    if (this.state !== 'running' && this.state !== 'paused') return
+    if (this.#state !== 'running') return
     this.#intake.tick()
     if (!this.#dispatcher || !this.#recaller) return
     this.#recaller.tick(this.#dispatcher.gaps.lanes)
@@ -191,59 +194,30 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
     if (this.#activeMs % SWEEP_MS !== 0) return
     this.#epochs?.sweep(this.#time.nowMs())
     this.#recaller.forget()
-  }
-
-  /** What a store that others write to may tell. */
-  #storeHooks(): SeenHooks {
-    return {
-      lifetimeMs: this.#lifetimeMs,
-      lost: () => {
-        this.#emit('seen-lost', { alarm: true })
-        for (const lane of this.#epochs?.lanes() ?? []) this.#options.seen.note(lane.memory.record())
-      },
-      waiting: reason => this.#emit('store-waiting', { reason: reason.message, alarm: true }),
-      resumed: () => this.#emit('store-resumed', { alarm: false }),
-      overtaken: (key, seq) => {
-        this.#emit('overtaken', { from: partyKey(key), epoch: key.epoch, seq, alarm: true })
-        this.#dispatcher?.overtaken(key, seq)
-      },
-    }
+    this.#dispatcher.sweep()
   }
 
   async #stop(timeoutMs: number, graceMs: number): Promise<number> {
-    if (this.state !== 'failed') this.state = 'stopping'
+    if (this.#state !== 'failed') this.#state = 'stopping'
     this.#ending.abort(closedError())
     await this.#starting?.catch(() => undefined)
     this.#dispatcher?.stop()
-    const abort = setTimeout(
-      () => this.#dispatcher?.turns.abort('the bus is closing'),
-      Math.min(graceMs, timeoutMs),
-    )
-    await this.#settled(timeoutMs)
+    const signal = (): void => this.#dispatcher?.turns.abort('the bus is closing')
+    const abort = setTimeout(signal, Math.min(graceMs, timeoutMs))
+    await doneWithin(() => this.#isSettled(), timeoutMs)
     clearTimeout(abort)
     clearInterval(this.#timer)
     const unhandled = this.#unhandled()
     this.#stopped.abort(closedError())
     await this.#consumer?.stop()
     await this.#options.seen.close()
-    this.state = 'stopped'
+    this.#state = 'stopped'
     return unhandled
   }
 
-  /** Resolves when no handler runs and every verdict is carried out or waits for full parking, or when the time is over. */
-  #settled(timeoutMs: number): Promise<void> {
-    const isDone = (): boolean =>
-      (this.#dispatcher?.turns.running ?? 0) === 0 && this.#settler.pending === this.#settler.resting
-    return new Promise(resolve => {
-      const done = (): void => {
-        clearInterval(poll)
-        clearTimeout(deadline)
-        resolve()
-      }
-      const poll = setInterval(() => isDone() && done(), 5)
-      const deadline = setTimeout(done, timeoutMs)
-      if (isDone()) done()
-    })
+  /** No handler runs, and every verdict is carried out or waits for full parking. */
+  #isSettled(): boolean {
+    return (this.#dispatcher?.turns.running ?? 0) === 0 && this.#settler.pending === this.#settler.resting
   }
 
   #unhandled(): number {
@@ -254,8 +228,8 @@ class InboxReceiver<Tx> implements Receiver<Tx> {
 
   /** Nothing can be remembered: acknowledge nothing more, hand out nothing more. */
   #fail(error: Error): void {
-    if (this.state === 'failed' || this.state === 'stopped') return
-    this.state = 'failed'
+    if (this.#state === 'failed' || this.#state === 'stopped') return
+    this.#state = 'failed'
     this.#dispatcher?.stop()
     this.#emit('store-failed', { error, alarm: true })
     void this.#consumer?.stop()

@@ -42,6 +42,8 @@ export type ReceiverState = 'idle' | 'running' | 'paused' | 'stopping' | 'stoppe
 
 export interface Receiver<Tx = undefined> {
   readonly state: ReceiverState
+  /** Why it is `paused`. */
+  readonly hindrance: Error | undefined
   /** How often each event came, and `handled`. */
   readonly counts: Readonly<Record<string, number>>
   /**

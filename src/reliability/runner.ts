@@ -51,8 +51,13 @@ interface Run {
   readonly sinceMs: number
   readonly hung: () => void
   withdrawn: boolean
-  stage: 'running' | 'signalled' | 'hung'
+  stage: Stage
 }
+
+type Stage =
+  | { readonly name: 'running' }
+  | { readonly name: 'signalled'; readonly sinceMs: number }
+  | { readonly name: 'hung' }
 
 export class Runner<Tx> {
   readonly #options: RunnerOptions<Tx>
@@ -84,13 +89,13 @@ export class Runner<Tx> {
   /** Fires the signals that are due; call it now and then. */
   tick(): void {
     const { timeoutMs, activeMs } = this.#options
+    const late = `handler: expected to settle within ${timeoutMs} ms`
     for (const run of this.#runs) {
-      const ranMs = activeMs() - run.sinceMs
-      if (run.stage === 'running' && ranMs >= timeoutMs) {
-        run.stage = 'signalled'
-        run.delivery.abort(new SealbusError('timeout', `handler: expected to settle within ${timeoutMs} ms`))
-      } else if (run.stage === 'signalled' && ranMs >= timeoutMs + SETTLE_MS) {
-        run.stage = 'hung'
+      const { stage } = run
+      if (stage.name === 'running' && activeMs() - run.sinceMs >= timeoutMs)
+        this.#signal(run, new SealbusError('timeout', late))
+      else if (stage.name === 'signalled' && activeMs() - stage.sinceMs >= SETTLE_MS) {
+        run.stage = { name: 'hung' }
         run.hung()
       }
     }
@@ -107,8 +112,14 @@ export class Runner<Tx> {
     for (const run of this.#runs) {
       if (job !== undefined && run.job !== job) continue
       run.withdrawn = true
-      run.delivery.abort(reason)
+      this.#signal(run, reason)
     }
+  }
+
+  /** n.b. whatever the reason, a handler that does not settle after it hangs. */
+  #signal(run: Run, reason: Error): void {
+    run.delivery.abort(reason)
+    if (run.stage.name === 'running') run.stage = { name: 'signalled', sinceMs: this.#options.activeMs() }
   }
 
   /** n.b. a store or another worker may let us wait for long: stopping must not. */
@@ -144,7 +155,8 @@ export class Runner<Tx> {
     const { handler, activeMs } = this.#options
     const delivery = job.deliver()
     const sinceMs = activeMs()
-    const run: Run = { job, delivery, sinceMs, hung: () => job.hung(), withdrawn: false, stage: 'running' }
+    const stage: Stage = { name: 'running' }
+    const run: Run = { job, delivery, sinceMs, hung: () => job.hung(), withdrawn: false, stage }
     this.#runs.add(run)
     try {
       await handler(delivery, tx)
@@ -152,7 +164,7 @@ export class Runner<Tx> {
       throw run.withdrawn ? new Withdrawn() : error
     } finally {
       this.#runs.delete(run)
-      if (run.stage === 'hung') job.recovered()
+      if (run.stage.name === 'hung') job.recovered()
     }
   }
 

@@ -151,7 +151,8 @@ export class Settler {
     const { envelope, index } = slot
     const messageId = envelope.id
     const wasAlone = grantOf(slot)?.index !== undefined
-    if (wasAlone || (verdict === 'failed' && envelope.count > 1 && envelope.alone < MAX_ALONE)) {
+    const isFailure = verdict === 'failed' || verdict === 'fatal'
+    if (wasAlone || (isFailure && envelope.count > 1 && envelope.alone < MAX_ALONE)) {
       await park({ ...this.#publication(envelope), index }, stopped)
       envelope.alone += 1
       return { messageId, index }

@@ -1,41 +1,38 @@
 /**
  * Whose turn it is: hands messages to the handler, one of a lane at a time; lanes take turns, up to `concurrency` of them
- * at once. What has waited is asked again just before.
+ * at once, and one at a time on probation. What has waited is asked again just before; who is paused waits.
  */
 import type { ConsumeOptions, Handler, Sender } from '../bus.js'
-import type { ReplyFunction } from '../delivery.js'
-import { SealbusError } from '../errors.js'
+import { partyKey } from '../wire.js'
 import { isExpired, type JudgeOptions, type Rule, ruleFor } from './judge.js'
 import type { Lane } from './lane.js'
 import type { Verdict } from './outcome.js'
+import type { Pauses } from './pauses.js'
 import type { Predecessors } from './predecessors.js'
-import { type Job, Runner } from './runner.js'
-import type { Known, SeenStore } from './seen.js'
-import { deliveryOf, describe, markOf, type Slot } from './slots.js'
+import type { Known } from './seen.js'
+import { describe, type Slot } from './slots.js'
+import { Work, type WorkOptions, type WorkResult } from './work.js'
 
-export interface TurnsOptions<Tx> extends JudgeOptions {
-  readonly seen: SeenStore<Tx>
+export interface TurnsOptions<Tx> extends JudgeOptions, WorkOptions<Tx> {
   readonly predecessors: Predecessors
-  readonly reply: ReplyFunction
+  readonly pauses: Pauses
   /** Asked before a message that has waited is handed out: the sender's certificate may have been revoked meanwhile. */
   readonly stillTrusted?: (from: Sender) => boolean
   /** Carries a verdict out. @param remembered - its mark was written already */
   readonly settle: (lane: Lane, slot: Slot, verdict: Verdict, remembered?: boolean) => Promise<void>
   /** Another worker has used the number up. */
   readonly known: (lane: Lane, slot: Slot, known: Known) => void
-  readonly emit: (event: string, detail: object) => void
+  /** Something goes on that stood still: every lane is to be offered. */
+  readonly resumed: () => void
   readonly nowMs: () => number
-  readonly activeMs: () => number
 }
 
 export class Turns<Tx> {
   readonly #options: TurnsOptions<Tx>
   readonly #ready: Set<Lane> = new Set()
-  readonly #jobs: Map<Slot, Job<Tx>> = new Map()
-  #runner: Runner<Tx> | undefined
+  #work: Work<Tx> | undefined
   #concurrency = 0
   #running = 0
-  #hung = 0
   #stopping = false
 
   constructor(options: TurnsOptions<Tx>) {
@@ -49,66 +46,70 @@ export class Turns<Tx> {
 
   /** No handler will end soon, nor start. */
   get isIdle(): boolean {
-    return this.#running === this.#hung && this.#ready.size === 0
+    return this.#running === (this.#work?.hung ?? 0) && this.#ready.size === 0
   }
 
   get hasHandler(): boolean {
-    return this.#runner !== undefined
+    return this.#work !== undefined
   }
 
   /** From now on turns are given. */
   begin(handler: Handler<Tx>, options: Required<ConsumeOptions>): void {
-    const { seen, activeMs } = this.#options
-    const { concurrency, timeoutMs, retries } = options
-    const transaction = <R>(run: (tx: Tx) => Promise<R>): Promise<R> => seen.transaction(run)
-    this.#concurrency = concurrency
-    this.#runner = new Runner({ handler, timeoutMs, retries, transaction, activeMs })
+    const hang = new Error('the handler hangs')
+    const onHung = (lane: Lane): void => {
+      this.#options.pauses.failed(partyKey(lane.memory.key), hang)
+      this.#startReady()
+    }
+    this.#concurrency = options.concurrency
+    this.#work = new Work(this.#options, handler, options, onHung)
   }
 
   /** Gives the lane a turn as soon as it can have one. */
   offer(lane: Lane): void {
-    if (this.#stopping || !this.#runner || this.#options.predecessors.holds(lane)) return
+    if (this.#stopping || !this.#work || this.#options.predecessors.holds(lane)) return
     if (lane.head()) this.#ready.add(lane)
-    this.#startReady(this.#runner)
+    this.#startReady()
   }
 
-  /** Fires signals that are due. */
+  /** Fires signals that are due, and ends pauses that are over. */
   tick(): void {
-    this.#runner?.tick()
+    this.#work?.tick()
+    if (this.#options.pauses.tick()) this.#options.resumed()
   }
 
   /** Starts nothing more; what runs may end. */
   stop(): void {
     this.#stopping = true
     this.#ready.clear()
-    this.#runner?.stop()
+    this.#work?.stop()
   }
 
   /** Fires the signal of every handler. */
   abort(reason: string): void {
-    this.#runner?.abort(new SealbusError('closed', `handler: ${reason}; the message comes again`))
+    this.#work?.abort(reason)
   }
 
   /** Fires the signal of one handler: another worker may have its message. */
   withdraw(slot: Slot): void {
-    const reason = new SealbusError(
-      'closed',
-      'handler: another worker has taken over; the message comes again',
-    )
-    const job = this.#jobs.get(slot)
-    if (job) this.#runner?.abort(reason, job)
+    this.#work?.withdraw(slot)
   }
 
-  #startReady(runner: Runner<Tx>): void {
-    while (this.#running < this.#concurrency) {
+  #startReady(): void {
+    while (this.#work && this.#hasPlace(this.#work)) {
       const [next] = this.#ready
       if (!next) return
       this.#ready.delete(next)
-      this.#start(next, runner)
+      this.#start(next, this.#work)
     }
   }
 
-  #start(lane: Lane, runner: Runner<Tx>): void {
+  /** n.b. a handler that hangs keeps its place, but on probation: there it would keep the only one. */
+  #hasPlace(work: Work<Tx>): boolean {
+    if (this.#options.probation.isOn) return this.#running === work.hung
+    return this.#running < this.#concurrency
+  }
+
+  #start(lane: Lane, work: Work<Tx>): void {
     const slot = lane.head()
     if (!slot) return
     const verdict = this.#judgeAgain(slot)
@@ -118,10 +119,11 @@ export class Turns<Tx> {
       if (lane.head()) this.#ready.add(lane)
       return
     }
+    if (!this.#options.pauses.admits(partyKey(slot.envelope.from))) return
     lane.take(slot, 'running')
     lane.busy = true
     this.#running += 1
-    void this.#work(lane, slot, runner)
+    void this.#do(lane, slot, work)
   }
 
   /** n.b. what waits is asked again: time has gone by, policy and certificates may have changed since it came. */
@@ -135,56 +137,54 @@ export class Turns<Tx> {
     return rule.allowed && (this.#options.stillTrusted?.(from) ?? true)
   }
 
-  async #work(lane: Lane, slot: Slot, runner: Runner<Tx>): Promise<void> {
-    const { seen, settle, known, emit } = this.#options
-    const inTransaction = seen.kind === 'transactional'
-    const job = this.#job(lane, slot, inTransaction)
-    this.#jobs.set(slot, job)
-    const result = await runner.run(job)
-    this.#jobs.delete(slot)
+  async #do(lane: Lane, slot: Slot, work: Work<Tx>): Promise<void> {
+    const { pauses, resumed } = this.#options
+    const sender = partyKey(slot.envelope.from)
+    pauses.started(sender)
+    const result = await work.do(lane, slot)
     this.#running -= 1
-    if (result.state === 'seen') known(lane, slot, result.known)
-    else if (result.state === 'handled') {
-      void settle(lane, slot, 'handled', inTransaction) // n.b. not awaited: the next may run while this is fsynced
-    } else if (result.state === 'failed') {
-      emit('handler-failed', { ...describe(slot), error: result.error.name, alarm: true })
-      this.#offerNext()
-      await settle(lane, slot, 'failed')
-    } else this.#giveBack(lane, slot)
+    const goesOn = result.state === 'handled' && pauses.succeeded(sender)
+    if (result.state === 'handled') this.#handled(lane, slot)
+    else if (result.state === 'failed') await this.#failed(lane, slot, result.error)
+    else await this.#notRun(lane, slot, result)
     lane.busy = false
     this.offer(lane)
+    if (goesOn) resumed()
+  }
+
+  /** n.b. not awaited: the next may run while this is fsynced. */
+  #handled(lane: Lane, slot: Slot): void {
+    void this.#options.settle(lane, slot, 'handled', this.#options.seen.kind === 'transactional')
+  }
+
+  async #failed(lane: Lane, slot: Slot, error: Error): Promise<void> {
+    const { pauses, settle, emit } = this.#options
+    const fate = pauses.failed(partyKey(slot.envelope.from), error)
+    emit('handler-failed', { ...describe(slot), error: error.name, alarm: true })
+    this.#startReady()
+    if (fate === 'park') await settle(lane, slot, 'failed')
+    else this.#giveBack(lane, slot)
+  }
+
+  /** The handler had no part in it. */
+  async #notRun(
+    lane: Lane,
+    slot: Slot,
+    result: Exclude<WorkResult, { state: 'handled' | 'failed' }>,
+  ): Promise<void> {
+    const { pauses, settle, known } = this.#options
+    pauses.withdrawn(partyKey(slot.envelope.from))
+    if (result.state === 'seen') known(lane, slot, result.known)
+    else if (result.state === 'fatal') {
+      this.#startReady()
+      await settle(lane, slot, 'fatal')
+    } else this.#giveBack(lane, slot)
   }
 
   /** n.b. what the broker will deliver again, maybe to another worker, is not kept. */
   #giveBack(lane: Lane, slot: Slot): void {
-    const { seen } = this.#options
-    seen.release?.(lane.memory.key, slot.seq)
+    this.#options.seen.release?.(lane.memory.key, slot.seq)
     if (slot.arrivals.length === 0 && !this.#stopping) lane.withdraw(slot)
     else lane.giveBack(slot)
-  }
-
-  #job(lane: Lane, slot: Slot, inTransaction: boolean): Job<Tx> {
-    const { emit, seen, reply } = this.#options
-    return {
-      check: () => seen.check(lane.memory.key, slot.seq),
-      deliver: () => deliveryOf(slot, reply),
-      markIn: inTransaction ? tx => seen.mark(markOf(slot, 'handled'), tx) : undefined,
-      hung: () => {
-        lane.halted = true
-        this.#hung += 1
-        emit('lane-halted', { ...describe(slot), reason: 'handler', alarm: true })
-        emit('unhealthy', { ...describe(slot), alarm: true })
-      },
-      recovered: () => {
-        lane.halted = false
-        this.#hung -= 1
-        emit('lane-resumed', { ...describe(slot), alarm: false })
-      },
-    }
-  }
-
-  #offerNext(): void {
-    const [lane] = this.#ready
-    if (lane) this.offer(lane)
   }
 }

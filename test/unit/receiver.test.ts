@@ -445,16 +445,19 @@ describe('the handler', () => {
 
   test('that refuses many of a batch parks 16 of them alone, and one copy for all others', async () => {
     const { receiver, send, parked } = rig()
-    await receiver.start(() => Promise.reject(new Error('no')), { retries: 0 })
+    const handler = (delivery: Delivery): void => {
+      if (delivery.text() === 'bad') throw new Error('no')
+    }
+    await receiver.start(handler, { retries: 0 })
     send(
       envelope(
         0,
-        Array.from({ length: 40 }, () => wire('x')),
+        Array.from({ length: 80 }, (_, i) => wire(i % 2 === 0 ? 'bad' : 'good')),
       ),
     )
-    await turns(5_000)
+    await turns(10_000)
     expect(receiver.counts['failed']).toBe(40)
-    expect(parked.map(p => p.index)).toEqual([...Array(16).keys(), undefined])
+    expect(parked.map(p => p.index)).toEqual([...Array.from({ length: 16 }, (_, i) => 2 * i), undefined])
   })
 
   test('sees no payload when a delivery is printed, and gets text, JSON, sender and dates', async () => {
@@ -821,6 +824,20 @@ describe('the end', () => {
     expect(await stopping).toBe(1)
     expect(parked).toEqual([])
     expect(broker.queue).toHaveLength(1)
+  })
+
+  test('a handler that does not heed its signal is said to hang 5 s later; its message is left to the broker', async () => {
+    const { receiver, send, broker, names } = rig()
+    await receiver.start(() => new Promise(() => undefined))
+    send(envelope(0, [wire('m0')]))
+    await turns()
+    const stopping = receiver.stop({ timeoutMs: 10_000, graceMs: 1_000 })
+    await advance(5_900)
+    expect(names()).toEqual([])
+    await advance(5_000)
+    expect(names()).toEqual(['lane-halted', 'unhealthy'])
+    expect(await stopping).toBe(1)
+    expect([broker.acked, broker.queue.length]).toEqual([0, 1])
   })
 
   test('stop does not wait for a consumer that cannot be made in an outage', async () => {
