@@ -43,8 +43,7 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
     const random = campaign.random.fork(`${fault.id}/${number}`)
     const result = await Promise.race([fault.run(setting, `f${fault.id}-${number}`, random), interruption])
     if (result === undefined) break // what was interrupted says nothing
-    const { evidence: _, model: __, ...kept } = result
-    runs.set(fault, [...(runs.get(fault) ?? []), kept])
+    runs.set(fault, [...(runs.get(fault) ?? []), withoutEvidence(result)])
     const done = [...runs.values()].flat().length
     setting.note(
       line(
@@ -62,6 +61,17 @@ export async function runCampaign(campaign: Campaign): Promise<{ reports: FaultR
   const least = campaign.durationMs === undefined ? campaign.repeat : 1
   const whole = faults.every(fault => (runs.get(fault)?.length ?? 0) >= least)
   return { reports, met: whole && allMet(reports) }
+}
+
+/** What tables need; ledgers and reports would fill the memory. */
+function withoutEvidence({ violations, gapMs, measures, stallMs, error, totals }: RunResult): RunResult {
+  return {
+    ...{ violations, totals },
+    ...(gapMs !== undefined && { gapMs }),
+    ...(measures !== undefined && { measures }),
+    ...(stallMs !== undefined && { stallMs }),
+    ...(error !== undefined && { error }),
+  }
 }
 
 /** Every fault so many times; or all of them in turn until the time is over. */

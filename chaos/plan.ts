@@ -122,9 +122,12 @@ export const DEFAULT_LIFETIME_MS = 60_000 // 1 minute
 /** After a message's lifetime its promise has this long to settle. */
 export const SETTLE_GRACE_MS = 5_000
 
+/** Nobody behaves in a way of their own. */
+const NOBODY: ReadonlyMap<string, PartySpec> = new Map()
+
 /** The centre in one process, its hubs in another, those who connect later in a third; special ones each in their own. */
 export function standardPlan(cast: Cast, options: PlanOptions): LoadPlan {
-  const { run, groups, lifetimeMs = DEFAULT_LIFETIME_MS, parties: specs = new Map() } = options
+  const { run, groups, lifetimeMs = DEFAULT_LIFETIME_MS, parties: specs = NOBODY } = options
   const lanes = groups.flatMap(group => lanesOf(cast, group, options))
   const parties = [
     { ...cast.centre, role: 'centre', group: 'steady' as const },

@@ -120,6 +120,20 @@ describe('the files that come with the tool', () => {
   })
 })
 
+describe('docs/CHAOS.md', () => {
+  const page = readFileSync(join(faultsFolder(), '..', '..', 'docs', 'CHAOS.md'), 'utf8')
+
+  it('shows a file that can be read', () => {
+    const [, yaml = ''] = /```yaml\n(name: [\s\S]*?)```/.exec(page) ?? []
+    expect(readScript(yaml, 'page.yaml').steps.map(({ word }) => word)).toEqual(['pause', 'wait', 'repeat'])
+  })
+
+  it('has every word, with its example and what it does', () => {
+    for (const [name, { example, summary }] of Object.entries(vocabulary))
+      expect(page).toContain(`| \`${name}\` | ${example === '' ? '–' : `\`${example}\``} | ${summary} |`)
+  })
+})
+
 describe('the vocabulary', () => {
   it('gives every word a summary, and asks drivers only for what they could do', () => {
     for (const [name, { summary, needs }] of Object.entries(vocabulary)) {

@@ -16,6 +16,7 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'docs/PROTOCOL.md',
   'docs/DELIVERY.md',
+  'docs/CHAOS.md',
 ]
 
 /** Names that are emitted by a literal, by the transport, by verdict, or by the reason why an envelope is over. */
