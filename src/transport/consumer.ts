@@ -203,6 +203,7 @@ export class InboxConsumer implements TransportConsumer {
 
   /** Why the broker does not serve us, if it does not. n.b. who may not look learns it by consuming anew, but once. */
   async #forgotten(link: Link, generation: Generation): Promise<string | undefined> {
+    await this.#bindAnew(link)
     try {
       for (const queue of this.#own) {
         const found = await inspectQueue(link, queue)
@@ -217,6 +218,15 @@ export class InboxConsumer implements TransportConsumer {
       this.#forbidden ||= once
       return once || code === 404 ? failure.message : undefined
     }
+  }
+
+  /** n.b. a binding that somebody took away is told to nobody: who may declare declares again, which changes nothing where all stands. */
+  async #bindAnew(link: Link): Promise<void> {
+    const { names, kind, declare, event } = this.#setup
+    if (!declare) return
+    await declareInbox(link, names, kind).catch((thrown: unknown) => {
+      event({ name: 'declare-failed', detail: { reason: asError(thrown).message } })
+    })
   }
 
   /** Lost: soon again. Refused (403, 404, 406): a state of its own, slowly; a missing inbox of ours is declared. */

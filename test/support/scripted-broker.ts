@@ -16,10 +16,12 @@ const METHODS: Readonly<Record<string, Step>> = {
   '20.41': 'channel.close-ok',
   '60.10': 'basic.qos',
   '60.20': 'basic.consume',
+  '60.30': 'basic.cancel',
   '60.40': 'basic.publish',
   '60.80': 'basic.ack',
   '85.10': 'confirm.select',
   '50.10': 'queue.declare',
+  '50.20': 'queue.bind',
 }
 
 /** What a client does, in the order in which it connects and works. */
@@ -37,9 +39,11 @@ export type Step =
   | 'confirm.select'
   | 'basic.qos'
   | 'basic.consume'
+  | 'basic.cancel'
   | 'basic.publish'
   | 'basic.ack'
   | 'queue.declare'
+  | 'queue.bind'
   | 'other'
 
 /** True: the script has seen to it (or chooses silence); else the usual answer follows. */
@@ -87,6 +91,7 @@ export const frames = {
   consumeOk: (channel: number): Buffer => method(channel, 60, 21, shortstr('tag')),
   declareOk: (channel: number, consumers: number): Buffer =>
     method(channel, 50, 11, shortstr('inbox.a'), long(0), long(consumers)),
+  bindOk: (channel: number): Buffer => method(channel, 50, 21),
   cancel: (channel: number): Buffer => method(channel, 60, 30, shortstr('tag'), bits(1)),
   ack: (channel: number, tag: number, multiple = false): Buffer =>
     method(channel, 60, 80, longlong(tag), bits(multiple ? 1 : 0)),
@@ -110,9 +115,18 @@ export const frames = {
     ]),
 } as const
 
+/** What a client wrote: a method (type 1), a content header (2) or a body (3). */
+export interface ReceivedFrame {
+  readonly type: number
+  readonly channel: number
+  readonly payload: Buffer
+}
+
 /** One client's connection. */
 export class Session {
   readonly socket: Socket
+  /** All frames so far, in their order. */
+  readonly received: ReceivedFrame[] = []
   /** 1 for the first connection of this broker. */
   readonly number: number
   #script: Script
@@ -159,9 +173,10 @@ export class Session {
   #frame(): boolean {
     const size = this.#rest.readUInt32BE(3)
     if (this.#rest.length < size + 8) return false
-    const [type, channel] = [this.#rest[0], this.#rest.readUInt16BE(1)]
+    const [type = 0, channel] = [this.#rest[0], this.#rest.readUInt16BE(1)]
     const payload = this.#rest.subarray(7, 7 + size)
     this.#rest = this.#rest.subarray(size + 8)
+    this.received.push({ type, channel, payload })
     if (type === 1) {
       this.#step(METHODS[`${payload.readUInt16BE(0)}.${payload.readUInt16BE(2)}`] ?? 'other', channel)
     }

@@ -450,11 +450,27 @@ describe('an inbox that delivers nothing for 30 s is looked at', () => {
     await new Promise(resolve => setTimeout(resolve, 50))
     expect([consumed, looked]).toEqual([1, 0])
     for (const [i, times] of expected.entries()) {
-      vi.advanceTimersByTime(31_000)
+      vi.advanceTimersByTime(30_500) // one look, not two
       await until(() => looked > i && consumed >= times)
       await new Promise(resolve => setTimeout(resolve, 150))
       expect(consumed).toBe(times)
     }
+  })
+
+  test('who may declare binds it again then: a binding that was taken away is told to nobody', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    let bound = 0
+    const server = await broker((step, session, channel) => {
+      if (step === 'queue.bind') bound += 1
+      if (step === 'queue.bind') return session.send(frames.bindOk(channel))
+      return step === 'queue.declare' ? session.send(frames.declareOk(channel, 1)) : undefined
+    })
+    const made = transport(server.url, { heartbeatSeconds: 3_600, inbox: { kind: 'quorum', declare: true } })
+    await made.start()
+    await made.consume(() => undefined, { prefetch: 1 })
+    expect(bound).toBe(2) // inbox and parking
+    vi.advanceTimersByTime(31_000)
+    await until(() => bound === 4)
   })
 })
 
