@@ -41,6 +41,8 @@ interface LaneState {
 export class FindingsMaker {
   readonly #lanes = new Map<LaneName, LaneState>()
   readonly #placed = new Set<string>()
+  /** Lanes of processes that were ended on purpose: what they had not settled is nobody's promise. */
+  readonly #ended = new Set<LaneName>()
   readonly #totals = { sent: 0, resolved: 0, rejected: 0, handled: 0, handledAgain: 0, placed: 0, nacked: 0 }
 
   take(entry: Entry): void {
@@ -63,7 +65,7 @@ export class FindingsMaker {
         this.#placed.add(`${entry.epoch}:${entry.seq}`)
         break
       case 'ended':
-        for (const lane of entry.lanes) this.#lane(lane).pending.clear()
+        for (const lane of entry.lanes) this.#ended.add(lane)
         break
       case 'event':
         if (entry.name === 'lane-stopped') this.#totals.nacked++
@@ -81,7 +83,7 @@ export class FindingsMaker {
         .filter(([n]) => !this.#placed.has(placeOf(state, n)))
         .map(([n, t]): Finding => ({ what: 'lost', n, t }))
       const pending = [...state.pending]
-        .filter(([, { deadline }]) => deadline < terms.judgedAt)
+        .filter(([, { deadline }]) => deadline < terms.judgedAt && !this.#ended.has(lane))
         .map(([n, { t }]): Finding => ({ what: 'pending', n, t }))
       const others = state.findings.filter(
         ({ code }) => code === undefined || !terms.allowedRejections.has(code),

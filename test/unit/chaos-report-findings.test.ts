@@ -62,6 +62,12 @@ describe('each message that broke a promise', () => {
     expect(find(entries, new Set(['buffer-full']))).toMatchObject([{ what: 'pending' }])
   })
 
+  it('is no promise any more once its sender was ended on purpose', () => {
+    const ended: Entry = { kind: 'ended', t: 9_000, process: 'hubs', lanes: [LANE] }
+    expect(find([...without('resolved', 3), ended])).toEqual([])
+    expect(find([...without('handled', 3), ended])).toMatchObject([{ what: 'lost', fromN: 3 }])
+  })
+
   it('keeps its epoch when a lane went on in another one', () => {
     const entries = without('handled', 4, 15).map(entry =>
       entry.kind === 'resolved' && entry.n >= 10
@@ -75,7 +81,7 @@ describe('each message that broke a promise', () => {
   })
 
   it('is found exactly where the judge finds a violation', () => {
-    const kinds = fc.constantFrom('sent', 'resolved', 'rejected', 'handled', 'placed')
+    const kinds = fc.constantFrom('sent', 'resolved', 'rejected', 'handled', 'placed', 'ended')
     const entry = fc
       .record({ kind: kinds, n: fc.nat(6), lane: fc.constantFrom('a>b#report', 'b>a#report') })
       .map(({ kind, n, lane }): Omit<Entry, 't'> => {
@@ -83,6 +89,7 @@ describe('each message that broke a promise', () => {
         if (kind === 'resolved') return { kind, lane, n, epoch: lane, seq: n } as Omit<Entry, 't'>
         if (kind === 'rejected') return { kind, lane, n, code: 'closed' } as Omit<Entry, 't'>
         if (kind === 'placed') return { kind, place: 'parked', epoch: lane, seq: n } as Omit<Entry, 't'>
+        if (kind === 'ended') return { kind, process: 'p', lanes: [lane] } as Omit<Entry, 't'>
         return { kind, lane, n, from: 'a' } as Omit<Entry, 't'>
       })
     fc.assert(

@@ -84,7 +84,7 @@ describe('many silences', () => {
     )
     const { silences } = timelineOf([...outage, ...later], 60_000)
     expect(silences.length).toBeLessThan(100)
-    expect(silences).toContainEqual(expect.objectContaining({ lane: LANE, series: 'deliveries' }))
+    expect(silences).toContainEqual(expect.objectContaining({ lane: LANE, series: 'confirms' }))
   })
 })
 
