@@ -41,13 +41,11 @@ export interface Drained {
 /** Sent together, so that they share an envelope: a burst of readings. */
 const BURST = 8
 /** Bursts that are under way at once while filling. */
-const BURSTS_AT_ONCE = 32
+const BURSTS_AT_ONCE = 4
 const COMMAND_EVERY_MS = 50
 const LIFETIME_MS = 3_600_000
 
 const order = JSON.parse(process.argv[2] ?? '{}') as BacklogOrder
-const roles = { fill, drain, receive, both }
-await roles[order.role]()
 
 async function fill(): Promise<void> {
   const bus = await hub({ brokers: [...NOWHERE], startTimeoutMs: 0 })
@@ -192,3 +190,6 @@ function finish(result: Filled | Drained): void {
   process.send?.(result)
   process.disconnect()
 }
+
+const roles = { fill, drain, receive, both }
+await roles[order.role]() // n.b. last: classes are not there before

@@ -17,12 +17,7 @@ import type { BusParts, CoreBus } from './bus-parts.js'
 import { BusStatus } from './bus-status.js'
 import type { Original } from './delivery.js'
 import { asError, SealbusError } from './errors.js'
-import {
-  connectionWithin,
-  firstConnection,
-  START_TIMEOUT_MS,
-  STORING_START_MS,
-} from './first-connection.js'
+import { begunWithin, connectionWithin, firstConnection } from './first-connection.js'
 import { type OutgoingMarks, outgoing, systemMessage } from './outgoing.js'
 import type { Outbox } from './reliability/outbox.js'
 import { createPark } from './reliability/parking.js'
@@ -90,9 +85,9 @@ class ComposedBus implements CoreBus {
     await this.#sender.start()
     const { transport, startTimeoutMs, events } = this.#parts
     if (this.#outbox.durable) {
-      const missing = await connectionWithin(transport, startTimeoutMs ?? STORING_START_MS, signal)
+      const missing = await connectionWithin(transport, startTimeoutMs, signal)
       if (missing) events.emit('started-offline', { reason: missing.message, alarm: true })
-    } else await firstConnection(transport, startTimeoutMs ?? START_TIMEOUT_MS, signal)
+    } else await firstConnection(transport, startTimeoutMs, signal)
     this.#status.tell()
   }
 
@@ -112,7 +107,9 @@ class ComposedBus implements CoreBus {
     if (this.#handling)
       throw new SealbusError('configuration', 'consume: expected one handler for a bus, got a second')
     this.#handling = true
-    await this.#receiver.start(handler as Handler<unknown>, options)
+    const begun = this.#receiver.start(handler as Handler<unknown>, options)
+    const late = (error: Error): void => this.#onEvent('store-failed', { error, alarm: true })
+    await (this.#outbox.durable ? begunWithin(begun, this.#parts.startTimeoutMs, late) : begun)
     return {
       stop: async () => {
         await this.#receiver.stop({ timeoutMs: DRAIN_MS, graceMs: DRAIN_MS })

@@ -49,7 +49,7 @@ export interface SendOptions {
   priority?: Priority
   /** Default `stored` with an outbox on disk, else `confirmed`. */
   until?: Until
-  /** May be dropped when the outbox is full. Default false. */
+  /** Rejects instead of waiting for room; with an outbox on disk that drops when it is full, may make way later. Default false. */
   droppable?: boolean
   /** Aborting rejects with `outcome-unknown` when the message may already be on its way. */
   signal?: AbortSignal

@@ -6,21 +6,25 @@ import { asError, isSealbusError, SealbusError } from './errors.js'
 import type { Transport, TransportStatus } from './transport/transport.js'
 
 /** How long `connect` waits for the first usable connection. */
-export const START_TIMEOUT_MS = 30_000
+const START_TIMEOUT_MS = 30_000
 /** And where messages can be stored without one. */
-export const STORING_START_MS = 5_000
+const STORING_START_MS = 5_000
+/** What can be wrong with consuming besides the broker shows within this. */
+const BEGIN_AT_LEAST_MS = 1_000
+/** setTimeout's range ends at 2^31 − 1 ms. */
+const LONGEST_TIMER_MS = 86_400_000
 /** A refusal (certificate, user, virtual host) that lasts this long is told at once. */
 const REFUSED_MS = 5_000
 
 /**
  * Starts a transport.
- * @param timeoutMs - `Infinity` waits for ever
+ * @param timeoutMs - `Infinity` waits for ever. Default 30 000
  * @throws SealbusError `unauthorised` when refused for 5 s, `timeout` when unreachable for `timeoutMs`: both with the
  * reason of the last attempt; whatever aborted the signal
  */
 export async function firstConnection(
   transport: Pick<Transport, 'start' | 'status' | 'onStatus'>,
-  timeoutMs: number,
+  timeoutMs: number = START_TIMEOUT_MS,
   signal?: AbortSignal,
 ): Promise<void> {
   const patience = new Patience(timeoutMs)
@@ -36,12 +40,13 @@ export async function firstConnection(
 
 /**
  * Starts a transport that need not be connected: what is sent is stored. Connecting goes on afterwards.
+ * @param timeoutMs - default 5 000
  * @returns undefined once connected; after `timeoutMs` the reason of the last attempt
  * @throws whatever aborted the signal
  */
 export async function connectionWithin(
   transport: Pick<Transport, 'start' | 'status'>,
-  timeoutMs: number,
+  timeoutMs: number = STORING_START_MS,
   signal?: AbortSignal,
 ): Promise<Error | undefined> {
   signal?.throwIfAborted()
@@ -60,6 +65,28 @@ export async function connectionWithin(
   })
   connected.catch(() => undefined) // n.b. when the bus closes before
   return await Promise.race([connected, given]).finally(() => stop())
+}
+
+/**
+ * Waits for consuming to begin, but not for a broker: a program that stores must not stand still in `consume()`.
+ * @param late - what went wrong after that
+ * @throws what `begun` rejects with until then
+ */
+export async function begunWithin(
+  begun: Promise<void>,
+  timeoutMs: number = STORING_START_MS,
+  late: (error: Error) => void = () => undefined,
+): Promise<void> {
+  let isLate = false
+  let timer: NodeJS.Timeout | undefined
+  const enough = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, Math.max(BEGIN_AT_LEAST_MS, Math.min(timeoutMs, LONGEST_TIMER_MS)))
+  })
+  begun.catch((error: unknown) => {
+    if (isLate && !isSealbusError(error, 'closed')) late(asError(error))
+  })
+  await Promise.race([begun, enough]).finally(() => clearTimeout(timer))
+  isLate = true
 }
 
 class Patience {
