@@ -4,7 +4,8 @@ import { loadavg } from 'node:os'
 import type { Fault } from './fault.js'
 import type { Random } from './random.js'
 import { allMet, type FaultReport, faultReports } from './report.js'
-import { callRoll, type RunResult, type Setting } from './scenario.js'
+import { callRoll } from './run.js'
+import type { RunResult, Setting } from './scenario.js'
 
 /** What to run. */
 export interface Campaign {

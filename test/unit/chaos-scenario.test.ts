@@ -12,7 +12,8 @@ import { nowMs } from '../../chaos/ledger.js'
 import type { Cast, Group } from '../../chaos/plan.js'
 import type { Order } from '../../chaos/protocol.js'
 import { seededRandom } from '../../chaos/random.js'
-import { type RunResult, runOnce, type Scenario, type Setting } from '../../chaos/scenario.js'
+import { runOnce } from '../../chaos/run.js'
+import type { RunResult, Scenario, Setting } from '../../chaos/scenario.js'
 import { type Fate, StandInPost } from '../support/stand-in-bus.js'
 
 /** A process of the load without a process: the same crew, on stand-in buses. */
