@@ -49,10 +49,11 @@ export const RECEIVING = [
   {
     law: 'I1',
     broken: 'the transport acknowledges on whatever channel it has',
-    file: transport('generation'),
-    text: 'if (this.alive && this.#written(settle)) return true',
-    replacement: 'if (this.#written(settle)) return true',
-    tests: test('transport-rabbitmq'),
+    file: transport('consumer'),
+    text: 'this.#setup.onDelivery(generation.delivery(message))',
+    replacement:
+      'this.#setup.onDelivery({ ...generation.delivery(message), ack: () => this.#generation?.delivery(message).ack() ?? false })',
+    tests: test('transport-frames'),
   },
   {
     law: 'I2',
@@ -186,8 +187,8 @@ export const RECEIVING = [
     law: 'I4',
     broken: 'a handler never hears that its time is over',
     file: reliability('runner'),
-    text: "run.stage === 'running' && ranMs >= timeoutMs)",
-    replacement: "run.stage === 'running' && ranMs < 0)",
+    text: "if (stage.name === 'running' && activeMs() - run.sinceMs >= timeoutMs)",
+    replacement: "if (stage.name === 'running' && activeMs() < 0)",
     tests: test('receiver'),
   },
   {
@@ -266,8 +267,8 @@ export const RECEIVING = [
     law: 'I1',
     broken: 'consuming ends before what runs at shutdown has ended',
     file: reliability('receiver'),
-    text: 'await this.#settled(timeoutMs)\n',
-    replacement: 'await this.#consumer?.stop()\n    await this.#settled(timeoutMs)\n',
+    text: 'await doneWithin(() => this.#isSettled(), timeoutMs)\n',
+    replacement: 'await this.#consumer?.stop()\n    await doneWithin(() => this.#isSettled(), timeoutMs)\n',
     tests: test('receiver'),
   },
   {
@@ -277,7 +278,7 @@ export const RECEIVING = [
     text: 'this.#alive = false\n    await this.#opened.close()',
     replacement:
       'for (const queue of [...this.#consumers.keys()]) await this.cancel(queue)\n    this.#alive = false\n    await this.#opened.close()',
-    tests: test('transport-rabbitmq'),
+    tests: test('transport-frames'),
   },
   {
     law: 'I6',

@@ -27,7 +27,7 @@ export const SENDING = [
     file: transport('publish-channel'),
     text: 'mandatory: true,',
     replacement: 'mandatory: false,',
-    tests: test('transport-rabbitmq'),
+    tests: test('transport-frames'),
   },
   {
     law: 'I1',
@@ -35,7 +35,7 @@ export const SENDING = [
     file: transport('publish-channel'),
     text: 'persistent: true,',
     replacement: 'persistent: false,',
-    tests: test('transport-rabbitmq'),
+    tests: test('transport-frames'),
   },
   {
     law: 'I1',

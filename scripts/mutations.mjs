@@ -45,8 +45,8 @@ await runMain(async argv => {
 })
 
 /** The mutation's file, broken. @throws Error when the text is not there, or more than once */
-function mutated({ file, broken, text, replacement }) {
-  const source = readFileSync(inRoot(file), 'utf8')
+function mutated({ file, broken, text, replacement }, folder = ROOT) {
+  const source = readFileSync(join(folder, file), 'utf8')
   const found = source.split(text).length - 1
   if (found !== 1)
     throw new Error(`mutation "${broken}": expected its text once in ${file}, found it ${found} times`)
@@ -89,7 +89,7 @@ function copied() {
 async function runOne(copy, mutation, before) {
   const path = join(copy, mutation.file)
   const original = readFileSync(path, 'utf8')
-  writeFileSync(path, mutated(mutation))
+  writeFileSync(path, mutated(mutation, copy))
   try {
     const failing = (await failures(copy, mutation.tests, ['--bail=1'])).filter(name => !before.has(name))
     return { ...mutation, failing }

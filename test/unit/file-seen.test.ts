@@ -6,12 +6,14 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createFileSeen } from '../../src/reliability/file-seen.js'
 import { acquireLock } from '../../src/reliability/lock.js'
 import { encodeFrame, parseFrames } from '../../src/reliability/log-frames.js'
@@ -148,6 +150,25 @@ describe('a seen file', () => {
     await other.close()
     await store.close()
     rmSync(copy, { recursive: true })
+  })
+
+  test('says that a mark is safe only after an fsync', async () => {
+    const store = createFileSeen({ directory })
+    await store.start()
+    const handle = await open(log(), 'r')
+    const synced = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'datasync')
+    await handle.close()
+    const sizes: number[] = []
+    synced.mockImplementation(() => {
+      sizes.push(statSync(log()).size)
+      return Promise.resolve()
+    })
+    const before = statSync(log()).size
+    await store.mark(mark(0))
+    expect(sizes).toHaveLength(1)
+    expect(sizes[0]).toBeGreaterThan(before)
+    synced.mockRestore()
+    await store.close()
   })
 
   test('torn at every length of its last group keeps all groups before it', async () => {
