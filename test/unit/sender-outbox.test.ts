@@ -300,6 +300,33 @@ describe('a disk that fails', () => {
   })
 })
 
+describe('a disk that is full', () => {
+  it('rejects what did not fit, though half of it was written; what was stored is there afterwards', async () => {
+    let left = Number.POSITIVE_INFINITY
+    const life = await live({
+      openFile: async (...args) => {
+        const file = await open(...args)
+        const write = file.write.bind(file) as (...given: unknown[]) => ReturnType<typeof file.write>
+        file.write = ((bytes: Uint8Array, offset: number, length: number, at: number) => {
+          if (left === 0) return Promise.reject(new Error('ENOSPC: no space left on device, write'))
+          const fits = Math.min(length, left)
+          left -= fits
+          return write(bytes, offset, fits, at)
+        }) as typeof file.write
+        return file
+      },
+    })
+    for (const name of names(3)) await life.sender.send(hub, wire(name))
+    left = 100
+    await expect(life.sender.send(hub, wire('too much'))).rejects.toThrow(/ENOSPC/)
+    await life.sender.close()
+    const next = await live({ online: true })
+    await next.sender.send(hub, wire('after'), { until: 'confirmed' })
+    expect(texts(next)).toEqual([...names(3), 'after'])
+    expect(folder.events.map(({ event }) => event)).toEqual(['store-failed', 'outbox-torn'])
+  })
+})
+
 describe('the end of a life', () => {
   it('says how many messages are left, and leaves them', async () => {
     const life = await live()
