@@ -11,6 +11,7 @@ import { Generation } from './generation.js'
 import type { Link } from './link.js'
 import { keepPartitions } from './partitions.js'
 import type { LastingLink } from './reconnect.js'
+import { Silence } from './silence.js'
 import {
   DECLARE_MS,
   declareInbox,
@@ -20,12 +21,10 @@ import {
   singleActive,
 } from './topology.js'
 import type { TransportConsumer, TransportDelivery, TransportEvent } from './transport.js'
-import { everySecond, STARVING_MS, starvation } from './watchdog.js'
+import { everySecond } from './watchdog.js'
 
 /** From the wish to stop until `stop` resolves; the channel's own deadline is shorter. */
 const STOP_MS = 2_200
-/** From the suspicion of being starved until it counts: a delivery meanwhile refutes it. */
-const GRACE_MS = 1_000
 
 export interface ConsumerSetup {
   readonly lasting: LastingLink
@@ -51,16 +50,15 @@ export class InboxConsumer implements TransportConsumer {
   #link: Link | undefined
   #refusal: SealbusError | undefined
   #missing = false
-  /** The last delivery, look or start (`performance.now()`). */
-  #heardAt = 0
-  #forbidden = false
+  #silence: Silence
   #first: Deferred<void> = deferred()
   #running: Promise<void>
 
   constructor(setup: ConsumerSetup) {
     this.#setup = setup
+    this.#silence = new Silence({ ...setup, queues: this.#own }, this.#stop.signal)
     this.#running = this.#run()
-    const unwatch = everySecond(now => this.#watch(now))
+    const unwatch = everySecond(now => this.#silence.look(now, this.#generation, this.#link))
     this.#stop.signal.addEventListener('abort', unwatch, { once: true })
   }
 
@@ -143,7 +141,7 @@ export class InboxConsumer implements TransportConsumer {
 
   #built(generation: Generation, link: Link): void {
     this.#missing = false
-    this.#heardAt = performance.now()
+    this.#silence.heard()
     this.#setRefusal(undefined)
     this.#first.resolve()
     this.#setup.event({ name: 'consuming', detail: { generation: generation.id } })
@@ -177,7 +175,7 @@ export class InboxConsumer implements TransportConsumer {
   }
 
   #deliver(message: ConsumeMessage, generation: Generation): void {
-    this.#heardAt = performance.now()
+    this.#silence.heard()
     if (this.#stopped()) return // n.b. too late to be wanted: its channel is about to close
     try {
       this.#setup.onDelivery(generation.delivery(message))
@@ -185,48 +183,6 @@ export class InboxConsumer implements TransportConsumer {
       // n.b. thrown into amqplib it would close the channel; the body stays unacknowledged
       this.#setup.event({ name: 'delivery-failed', detail: { reason: asError(thrown).message } })
     }
-  }
-
-  /** n.b. a consumer that the broker has forgotten without a word gets nothing, and no event says so. */
-  #watch(now: number): void {
-    const [generation, link] = [this.#generation, this.#link]
-    if (generation?.alive !== true || link === undefined || now - this.#heardAt < STARVING_MS) return
-    this.#heardAt = now
-    void this.#forgotten(link, generation).then(async reason => {
-      // n.b. what came to the inbox at this very moment is on its way
-      if (reason !== undefined) await pause(GRACE_MS, this.#stop.signal)
-      if (reason === undefined || !generation.alive || this.#heardAt !== now) return
-      this.#setup.event({ name: 'consumer-starved', detail: { generation: generation.id, reason } })
-      void generation.end()
-    })
-  }
-
-  /** Why the broker does not serve us, if it does not. n.b. who may not look learns it by consuming anew, but once. */
-  async #forgotten(link: Link, generation: Generation): Promise<string | undefined> {
-    await this.#bindAnew(link)
-    try {
-      for (const queue of this.#own) {
-        const found = await inspectQueue(link, queue)
-        const reason = starvation(found, singleActive(this.#setup.kind), generation.freeCredit)
-        if (reason !== undefined) return reason
-      }
-      return undefined
-    } catch (thrown) {
-      const failure = asError(thrown)
-      const code = replyCode(failure.cause)
-      const once = code === 403 && !this.#forbidden
-      this.#forbidden ||= once
-      return once || code === 404 ? failure.message : undefined
-    }
-  }
-
-  /** n.b. a binding that somebody took away is told to nobody: who may declare declares again, which changes nothing where all stands. */
-  async #bindAnew(link: Link): Promise<void> {
-    const { names, kind, declare, event } = this.#setup
-    if (!declare) return
-    await declareInbox(link, names, kind).catch((thrown: unknown) => {
-      event({ name: 'declare-failed', detail: { reason: asError(thrown).message } })
-    })
   }
 
   /** Lost: soon again. Refused (403, 404, 406): a state of its own, slowly; a missing inbox of ours is declared. */
