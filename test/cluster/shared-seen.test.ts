@@ -86,7 +86,7 @@ describe('a number that two workers have', () => {
   })
 
   test('goes to the other when the first gives it back, at once', async () => {
-    const [a, b] = [await worker({ leaseMs: 60_000 }), await worker({ leaseMs: 60_000 })]
+    const [a, b] = [await worker({ leaseMs: 600_000 }), await worker({ leaseMs: 600_000 })]
     const key = newKey()
     await a.store.check(key, 7)
     a.store.release?.(key, 7)
@@ -94,7 +94,7 @@ describe('a number that two workers have', () => {
   })
 
   test('goes to the other when the first gives it back before it was granted', async () => {
-    const [a, b] = [await worker({ leaseMs: 60_000 }), await worker({ leaseMs: 60_000 })]
+    const [a, b] = [await worker({ leaseMs: 600_000 }), await worker({ leaseMs: 600_000 })]
     const key = newKey()
     void a.store.check(key, 7)
     a.store.release?.(key, 7)
