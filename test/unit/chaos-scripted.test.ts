@@ -73,7 +73,7 @@ describe('a scenario of a file', () => {
     const { driver, done } = recording(['n2', 'n2'])
     const made = scenario('place: {leaders: chosen, clients: chosen}\nsteps: [kill: chosen]\n')
     const stage = stageOf(driver, {
-      random: { ...seededRandom('x'), pick: items => items[1] ?? items[0] } as never,
+      random: { ...seededRandom('x'), pick: <T>(items: readonly T[]): T => items[1] as T },
     })
     expect(await made.place(stage)).toEqual(['amqps://n1', 'amqps://n2', 'amqps://n3'])
     await made.armed(stage)
