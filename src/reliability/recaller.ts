@@ -21,6 +21,8 @@ export class Recaller {
   /** Epochs of which we know what the others know, since the last loss. */
   #asked: Set<string> = new Set()
   readonly #waiting: Map<string, (() => void)[]> = new Map()
+  /** Lanes with a gap whose question has no answer yet. */
+  readonly #gaps: Set<Lane> = new Set()
   #askedMs = 0
 
   constructor(options: RecallerOptions) {
@@ -55,12 +57,20 @@ export class Recaller {
     const { seen, activeMs } = this.#options
     if (!seen.recall || activeMs() - this.#askedMs < GAP_ASK_MS) return
     this.#askedMs = activeMs()
-    for (const { memory } of lanes) void this.#ask(memory.key, memory.lastCreatedAtMs)
+    for (const lane of lanes) if (!this.#gaps.has(lane)) void this.#again(lane)
   }
 
   /** The channel is gone, or an epoch was forgotten: others may go on where we were. */
   forget(): void {
     this.#asked = new Set()
+  }
+
+  /** n.b. a store that is away gets one question for a gap, not two a second. */
+  async #again(lane: Lane): Promise<void> {
+    const { key, lastCreatedAtMs } = lane.memory
+    this.#gaps.add(lane)
+    await this.#ask(key, lastCreatedAtMs)
+    this.#gaps.delete(lane)
   }
 
   async #first(key: EpochKey, name: string, createdAtMs: number): Promise<void> {

@@ -238,4 +238,21 @@ describe('a store in trouble', () => {
     await turns()
     expect(texts).toEqual(['0', '1'])
   })
+
+  test('a gap is one open question while there is no answer', async () => {
+    const store = new SharedMemory().worker()
+    let asked = 0
+    const recall: typeof store.recall = () => {
+      asked += 1
+      return asked === 1
+        ? Promise.resolve({ record: undefined, closedBefore: undefined })
+        : new Promise(() => undefined)
+    }
+    const a = rig({ seen: { ...store, recall } })
+    await a.receiver.start(ledger().handler)
+    a.send(message(0))
+    a.send(message(2))
+    await later(20_000)
+    expect(asked).toBe(2)
+  })
 })
