@@ -5,9 +5,6 @@ import type { LinkDriver } from './drivers/driver.js'
 import type { Cast, Participant } from './plan.js'
 import type { Stage } from './stage.js'
 
-/** Words for nodes in scenario files; beside them the number of a node, from 1, or its name. */
-export const NODE_WORDS: readonly string[] = ['chosen', 'leader', 'others', 'other-1', 'other-2', 'all']
-
 /** The nodes of a run, and what they are to it. */
 export interface Nodes {
   /** Drawn by the seed. */
@@ -46,7 +43,10 @@ export class Play {
     throw new Error('not injected: nothing stands between clients and nodes; run with --driver proxy')
   }
 
-  /** The nodes that a word stands for. @throws Error `not injected: …` for one that there is not */
+  /**
+   * The nodes that a word stands for: `chosen`, `leader`, `others`, `other-1`, `other-2`, `all`, a number from 1, or a name.
+   * @throws Error `not injected: …` for one that there is not
+   */
   nodesOf(word: string): readonly string[] {
     const { chosen, leader, others } = this.nodes
     const all = this.stage.driver.nodes

@@ -1,7 +1,7 @@
 /** Words that do something to nodes, queues and rights: what a cluster driver can do. */
 import type { Action, Scalar } from './drivers/actions.js'
 import { fields, flag, listOf, nothing, type Read, text, whole, wrong } from './fields.js'
-import { NODE_WORDS, type Play } from './play.js'
+import type { Play } from './play.js'
 import { fault, type Word, type Words, word } from './word.js'
 import type { Yaml } from './yaml.js'
 
@@ -228,6 +228,3 @@ function startWord(): Word {
     },
   )
 }
-
-/** For messages. */
-export const nodeWords: string = `${NODE_WORDS.join(', ')}, a number from 1, or a name`
