@@ -25,6 +25,14 @@ const KINDS: Readonly<Record<string, () => Promise<MakeDriver>>> = {
 /** Names of all kinds. n.b. `local` and `netns` are what runs where the tool brings or borrows a cluster of this machine */
 export const DRIVER_KINDS: readonly string[] = ['local', 'netns', ...Object.keys(KINDS)]
 
+/** Where several kinds are asked for, each has a map of its own in the configuration. */
+function partOf(settings: DriverSettings, kind: string): DriverSettings {
+  const { config, configFile = 'the driver configuration' } = settings
+  const part =
+    typeof config === 'object' && config !== null ? (config as Record<string, unknown>)[kind] : undefined
+  return { ...settings, config: part, configFile: `${configFile}: ${kind}` }
+}
+
 /**
  * One driver of these kinds; where two can do the same the last counts.
  * @throws RangeError for a kind that there is not; SealbusError `configuration` for a config that a driver cannot use
@@ -35,7 +43,7 @@ export async function makeDriver(kinds: readonly string[], settings: DriverSetti
     const load = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined
     if (load === undefined)
       throw new RangeError(`--driver: expected some of ${DRIVER_KINDS.join(', ')}, got ${kind}`)
-    made.push(await (await load())(settings))
+    made.push(await (await load())(kinds.length === 1 ? settings : partOf(settings, kind)))
   }
   const [first, ...more] = made
   if (first === undefined) throw new RangeError('--driver: expected at least one kind')

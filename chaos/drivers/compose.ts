@@ -1,4 +1,5 @@
 /** Several drivers as one, and what a driver can do. */
+import { asError } from '../../src/errors.js'
 import type { Action, Actions } from './actions.js'
 import type { Driver } from './driver.js'
 
@@ -8,15 +9,15 @@ export function capabilities(driver: Driver): ReadonlySet<Action> {
 }
 
 /**
- * One driver from several over the same nodes: the last that can do something does it; all heal, the last first.
- * The first one's nodes and urls count. @throws RangeError when they disagree about the number of nodes
+ * One driver from several over the same nodes: the last that can do something does it; all heal and close, the last first,
+ * whatever becomes of the others. The first one's urls count. @throws RangeError when they disagree about the nodes' names
  */
 export function composed(first: Driver, ...more: readonly Driver[]): Driver {
   const drivers = [first, ...more]
   for (const { kind, nodes } of more) {
-    if (nodes.length !== first.nodes.length)
+    if (nodes.join() !== first.nodes.join())
       throw new RangeError(
-        `driver ${kind}: expected the ${first.nodes.length} nodes of ${first.kind} (${first.nodes.join(', ')}), got ${nodes.length}`,
+        `driver ${kind}: expected the nodes of ${first.kind}, ${first.nodes.join(', ')}, got ${nodes.join(', ')}; the command driver takes their names from its configuration (nodes)`,
       )
   }
   return {
@@ -24,14 +25,18 @@ export function composed(first: Driver, ...more: readonly Driver[]): Driver {
     nodes: first.nodes,
     url: node => first.url(node),
     actions: Object.assign({}, ...drivers.map(({ actions }) => actions)) as Partial<Actions>,
-    async heal() {
-      for (const driver of drivers.toReversed()) await driver.heal()
-    },
+    heal: () => each(drivers, driver => driver.heal()),
     ...(first.version && { version: first.version }),
-    async close() {
-      for (const driver of drivers.toReversed()) await driver.close?.()
-    },
+    close: () => each(drivers, async driver => await driver.close?.()),
   }
+}
+
+/** The last first. @throws Error with all that failed, once all have been tried */
+async function each(drivers: readonly Driver[], run: (driver: Driver) => Promise<void>): Promise<void> {
+  const failures: string[] = []
+  for (const driver of drivers.toReversed())
+    await run(driver).catch((error: unknown) => failures.push(`${driver.kind}: ${asError(error).message}`))
+  if (failures.length > 0) throw new Error(failures.join('; '))
 }
 
 /**
