@@ -31,10 +31,8 @@ import { SoleConsumer } from './sole-consumer.js'
 import type { WireMessage } from './wire.js'
 
 const DRAIN_MS = 30_000
-/** What sending has at least, once receiving has ended. */
-const FLUSH_MS = 2_000
-/** Receipts are worth sending this long. */
-const RECEIPT_TTL_S = 3_600
+const FLUSH_MS = 2_000 // what sending has at least, once receiving has ended
+const RECEIPT_TTL_S = 3_600 // receipts are worth sending this long
 
 /** Connects and starts. @throws SealbusError `unauthorised`, `corrupt-store`, `store-failed`; what aborted the signal */
 export async function startBus(parts: BusParts, signal?: AbortSignal): Promise<CoreBus> {
