@@ -40,11 +40,11 @@ export async function drawFaults(setting: DrawSetting): Promise<SoakEvent[]> {
   for (let i = 1; ; i++) {
     const own = random.fork(String(i))
     const pauseMs = own.int(...everyMs)
-    if (nowMs() + pauseMs >= until || signal.aborted) break
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+    if (nowMs() + pauseMs >= until) break
+    if (!(await sleep(pauseMs, true, { signal }).catch(() => false))) break
     const busy = new Set([...underway.values()].flatMap(kind => EXCLUDES[kind]))
     const free = setting.faults.filter(({ kind }) => !busy.has(kind))
-    if (free.length === 0 || signal.aborted) continue
+    if (free.length === 0) continue
     const fault = own.pick(free)
     const happening = happen(fault, { ...setting, random: own }, events, setting.note)
     underway.set(happening, fault.kind)

@@ -13,9 +13,8 @@ export interface Vitals {
 export function vitals(): Vitals {
   const resources: Record<string, number> = {}
   for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1
-  const emitters = new Set<unknown>([process, ...activeHandles()])
-  let listeners = 0
-  for (const emitter of emitters) if (emitter instanceof EventEmitter) listeners += listenersOf(emitter)
+  const emitters = new Set([process, ...activeHandles()].filter(isEmitter))
+  const listeners = [...emitters].reduce((sum, emitter) => sum + listenersOf(emitter), 0)
   return { resources, listeners }
 }
 
@@ -23,6 +22,10 @@ export function vitals(): Vitals {
 function activeHandles(): readonly unknown[] {
   const { _getActiveHandles: handles } = process as { _getActiveHandles?: () => unknown[] }
   return handles?.call(process) ?? []
+}
+
+function isEmitter(handle: unknown): handle is EventEmitter {
+  return handle instanceof EventEmitter
 }
 
 function listenersOf(emitter: EventEmitter): number {
