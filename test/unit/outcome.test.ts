@@ -14,7 +14,12 @@ describe('the tables of outcomes', () => {
 
   test('every final outcome uses the number up, but those of numbers that are not this message’s', () => {
     const unmarked = Object.entries(MESSAGE_OUTCOMES).filter(([, { mark }]) => mark === undefined)
-    expect(unmarked.map(([verdict]) => verdict)).toEqual(['duplicate', 'conflict', 'closed-epoch'])
+    expect(unmarked.map(([verdict]) => verdict)).toEqual([
+      'duplicate',
+      'conflict',
+      'closed-epoch',
+      'not-replayed',
+    ])
     expect(
       Object.values(MESSAGE_OUTCOMES).filter(({ action, alarm }) => action === 'park' && !alarm),
     ).toEqual([])
