@@ -7,7 +7,7 @@ import { CONNECT_AT_BEGIN, type Group, type PartyPlan } from './plan.js'
 import type { Assignment, Order, Report, Trick } from './protocol.js'
 import { answerNames, takeForLoopback } from './resolver.js'
 import { vitals } from './soak-vitals.js'
-import { block, moveClock } from './tricks.js'
+import { block, breakDisk, moveClock } from './tricks.js'
 
 const PROGRESS_MS = 200
 const MEMORY_MS = 500
@@ -48,7 +48,7 @@ export class Crew {
         for (const party of this.#parties) party.stop()
         break
       case 'trick':
-        this.#trick(order.trick)
+        await this.#trick(order.trick)
         break
       case 'close':
         await this.#close(order.timeoutMs)
@@ -100,8 +100,9 @@ export class Crew {
     this.#report({ is: 'closed' })
   }
 
-  #trick(trick: Trick): void {
+  async #trick(trick: Trick): Promise<void> {
     if (trick.is === 'block') block(trick.forMs)
+    else if (trick.is === 'disk') await breakDisk(trick.fault)
     else if (trick.is === 'clock') moveClock(trick.byMs)
     else if (trick.is === 'names') answerNames(trick.names)
     else if (trick.is === 'large') this.#parties[0]?.sendLarge(trick.bytes)

@@ -4,6 +4,7 @@ import type { Mishap } from './ledger.js'
 import type { LaneCount } from './party.js'
 import type { Group, ProcessPlan } from './plan.js'
 import type { Names } from './resolver.js'
+import type { DiskFault } from './tricks.js'
 
 /** Everything a process of the load is told at first. */
 export interface Assignment {
@@ -31,6 +32,8 @@ export type Trick =
   | { readonly is: 'names'; readonly names: Names }
   /** Its first lane carries one message of this size. */
   | { readonly is: 'large'; readonly bytes: number }
+  /** Its files cannot be written, or not be synced, any more. */
+  | { readonly is: 'disk'; readonly fault: DiskFault }
   /** Something happens to the handler of the next message. */
   | { readonly is: Mishap }
 

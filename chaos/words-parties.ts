@@ -86,6 +86,18 @@ export const partyWords: Words = {
     })),
     ({ stage }, { party, byMs }) => stage.load.trick(party, { is: 'clock', byMs }),
   ),
+  'break-disk': fault(
+    {
+      summary:
+        "a party's files cannot be written any more (full), or not be synced (fsync-fails), until it is started again",
+      example: '{party: steady-1, how: full}',
+    },
+    fields('a map with party and how', map => ({
+      party: map.need('party', role),
+      fault: map.need('how', choice('full', 'fsync-fails')),
+    })),
+    ({ stage }, { party, fault: disk }) => stage.load.trick(party, { is: 'disk', fault: disk }),
+  ),
   'save-outbox': word(
     { summary: "copies a party's outbox: a backup", example: 'steady-1' },
     role,

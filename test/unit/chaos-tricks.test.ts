@@ -23,6 +23,15 @@ describe('a process of the load', () => {
     expect(Date.now() - real).toBeLessThan(60_000)
   })
 
+  it('has a clock that moves by what it is told, also after it was right again', () => {
+    const real = Date.now()
+    for (const by of [3_600_000, -3_600_000, -3_600_000]) moveClock(by)
+    const moved = Date.now() - real
+    moveClock(3_600_000)
+    expect(moved).toBeGreaterThanOrEqual(-3_600_000)
+    expect(moved).toBeLessThan(-3_540_000)
+  })
+
   it('can stand still', () => {
     const before = performance.now()
     block(30)
