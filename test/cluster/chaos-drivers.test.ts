@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type LocalDriver, localDriver } from '../../chaos/drivers/local.js'
+import { asEncoded, decoded } from '../../cluster/erlang.js'
 import type { BrokerTls } from '../../cluster/options.js'
 import { makeLeaf } from './certificates.js'
 import { withCluster } from './support.js'
@@ -35,6 +36,17 @@ function handshake(port: number, tls: object): Promise<string> {
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
   })
 }
+
+describe('an expression by way of rabbitmqctl', () => {
+  it('comes back whole, though it is printed in several pieces', async () => {
+    const { cluster } = running()
+    const output = await cluster.ctl(['eval', asEncoded('lists:seq(1, 500)')])
+    expect(decoded('rabbitmqctl', output)).toEqual(Array.from({ length: 500 }, (_, i) => i + 1))
+    await expect(
+      cluster.ctl(['eval', asEncoded('1 = 2')]).then(said => decoded('rabbitmqctl', said)),
+    ).rejects.toThrow()
+  })
+})
 
 describe('the local driver', () => {
   it('freezes a node and lets it go on', async () => {
