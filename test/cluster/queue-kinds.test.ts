@@ -10,8 +10,9 @@ import { withCluster } from './support.js'
 
 /** Confirmed messages that wait in the inbox when it happens. */
 const COUNT = 50
-/** How long a consumer waits for what does not come. */
+/** How long a consumer waits for what does not come, and for what may take its time. */
 const PATIENCE_MS = 6_000
+const LONG_MS = 20_000
 const SENDER = 'tso'
 const KINDS: readonly InboxKind[] = ['quorum', 'classic', 'transient']
 
@@ -76,7 +77,7 @@ async function fill(kind: InboxKind): Promise<void> {
 }
 
 /** Consumes until nothing more comes; how many different ones there were. @param ack - else they stay in the inbox */
-async function consumable(kind: InboxKind, ack: boolean, patienceMs = PATIENCE_MS): Promise<number> {
+async function consumable(kind: InboxKind, ack: boolean, patienceMs: number): Promise<number> {
   const owner = await started(kind, kind, true)
   const texts = new Set<string>()
   await owner.consume(
@@ -101,24 +102,25 @@ async function holder(kind: InboxKind): Promise<ClusterNode> {
 
 test.each(KINDS)('a %s inbox', { timeout: 300_000 }, async kind => {
   const { nodes } = running().cluster
+  const patienceMs = kind === 'transient' ? PATIENCE_MS : LONG_MS
   const survived: Survived = { whileDead: 0, back: 0, restarted: 0, all: 0 }
   await fill(kind)
   const killed = await holder(kind)
   await killed.kill()
-  survived.whileDead = await consumable(kind, false)
+  survived.whileDead = await consumable(kind, false, PATIENCE_MS)
   await killed.start()
-  survived.back = await consumable(kind, true, 20_000)
+  survived.back = await consumable(kind, true, patienceMs)
 
   await fill(kind)
   const restarted = await holder(kind)
   await restarted.stop()
   await restarted.start()
-  survived.restarted = await consumable(kind, true, 20_000)
+  survived.restarted = await consumable(kind, true, patienceMs)
 
   await fill(kind)
   await Promise.all(nodes.map(node => node.kill()))
   await Promise.all(nodes.map(node => node.start()))
-  survived.all = await consumable(kind, true, 20_000)
+  survived.all = await consumable(kind, true, patienceMs)
   table.set(kind, survived)
 
   const none = { whileDead: 0, back: 0, restarted: 0, all: 0 }
