@@ -124,12 +124,10 @@ function reading(bus: Bus, n: number): ReturnType<Bus['send']> {
 
 /** Sends a command every 50 ms, and watches the memory of this process. */
 async function commandsUntil(bus: Bus, end: Promise<unknown>): Promise<number> {
-  let over = false
+  const over = new AbortController()
   let peak = 0
-  void end.then(() => {
-    over = true
-  })
-  while (!over) {
+  void end.then(() => over.abort())
+  while (!over.signal.aborted) {
     peak = Math.max(peak, process.memoryUsage.rss())
     await bus.send(PLANT, { type: 'report', payload: { sentAt: wallMs() } }, { priority: 'command' })
     await sleep(COMMAND_EVERY_MS)

@@ -1,6 +1,6 @@
 /**
  * A publisher with an outbox on disk, killed with SIGKILL at random moments and started again on the same state folder:
- * `npm run bench -- kills [--kills 100] [--seed N] [--json FILE]`. Every third life finds no broker and can only store.
+ * `npm run bench -- kills [--kills 100] [--nodes 3] [--seed N] [--json FILE]`. Every third life finds no broker and can only store.
  * Ledgers are judged as the chaos tool does: what `send()` had resolved is handled, once, and in the order of sending.
  */
 import { type ChildProcess, fork } from 'node:child_process'
@@ -14,7 +14,6 @@ import { type Entry, readLedger } from '../chaos/ledger.js'
 import type { KillsOrder } from './kills-worker.js'
 import { HUB, makeSite, NOWHERE, PLANT, type Site } from './site.js'
 
-const NODES = 3
 /** Lives that find no broker. */
 const OFFLINE_EVERY = 3
 /** Lives that are ended at a random moment of their start; the others after their first message. */
@@ -41,6 +40,7 @@ export async function run(argv: string[]): Promise<number> {
     args: argv,
     options: {
       kills: { type: 'string', default: '100' },
+      nodes: { type: 'string', default: '3' },
       seed: { type: 'string' },
       json: { type: 'string' },
     },
@@ -50,7 +50,7 @@ export async function run(argv: string[]): Promise<number> {
     throw new RangeError(`--kills: expected a whole number from 1 on, got ${values.kills}`)
   const seed = Number(values.seed ?? Date.now() % 1_000_000)
   const note = (line: string): void => void process.stderr.write(`${line}\n`)
-  const site = await makeSite(NODES, note)
+  const site = await makeSite(Number(values.nodes), note)
   try {
     const report = await killMany(site, kills, seed, note)
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)

@@ -32,7 +32,7 @@ export function outboxChoice(
   state: string | undefined,
   clock: Clock,
 ): (emit: Emit) => Outbox {
-  const kind = outbox ?? config.outbox ?? 'memory'
+  const kind: string = outbox ?? config.outbox ?? 'memory' // n.b. from JavaScript anything may come
   if (kind !== 'file' && kind !== 'memory')
     throw new RangeError(`outbox: expected file or memory, got ${JSON.stringify(kind)}`)
   if (kind === 'memory' && outboxLimits !== undefined)

@@ -34,8 +34,8 @@ export interface Entry {
 
 /** What the outbox keeps, as an entry that nobody waits for: of a former life, or stored long ago. */
 export function storedEntry({ to, priority, epoch }: LaneOfLife, kept: Stored): Entry {
-  const { bytes: _, ...facts } = kept
-  const record = { ...facts, to, priority, epoch }
+  const { id, seq, count, floor, expiresAtMs, untilHandled, droppable } = kept
+  const record = { id, to, priority, epoch, seq, count, floor, expiresAtMs, untilHandled, droppable }
   return entryOf({ record, body: undefined, kept, awaiting: kept.untilHandled ? numbersOf(kept) : [] })
 }
 

@@ -113,14 +113,14 @@ class FileOutbox implements Outbox {
   async read(stored: readonly Stored[]): Promise<readonly Uint8Array[]> {
     if (this.#closing) throw closedError(this.#options.directory)
     try {
-      return await Promise.all(stored.map(each => this.#body(each as Ref)))
+      return await Promise.all(stored.map(each => this.#body(refOf(each))))
     } catch (error) {
       throw this.#fail(error)
     }
   }
 
   remove(stored: Stored, outcome: 'settled' | 'over', floor: number): void {
-    const ref = stored as Ref
+    const ref = refOf(stored)
     if (ref.slot < 0) return
     ref.segment.leave(ref)
     this.#index.uncount(ref)
@@ -198,6 +198,12 @@ class FileOutbox implements Outbox {
     await this.#segments.close()
     this.#lock?.release()
   }
+}
+
+/** @throws TypeError for what another outbox keeps */
+function refOf(stored: Stored): Ref {
+  if (stored instanceof Ref) return stored
+  throw new TypeError(`outbox: expected what put or start gave, got another object for number ${stored.seq}`)
 }
 
 function storeFailed(directory: string, cause: unknown): SealbusError {

@@ -1,19 +1,19 @@
 /**
- * Moves what lanes hold: seals, stores, publishes, and draws the conclusions from what the broker says.
+ * Moves what lanes hold: whose turn it is to seal, to store (storing.ts), to publish (publishing.ts).
  * docs/DELIVERY.md, "Publishing". Start reading at {@link Pump.#turn}: one lane's turn.
  */
 import type { Sealer } from '../crypto/sealing.js'
 import { asError } from '../errors.js'
-import type { Confirmation, Transport } from '../transport/transport.js'
+import type { Transport } from '../transport/transport.js'
 import type { AwaitingReceipts } from './awaiting-receipts.js'
 import type { Bodies } from './bodies.js'
 import { Deadlines } from './deadlines.js'
-import type { Entry } from './entry.js'
 import type { Introductions } from './introductions.js'
 import * as laneState from './lane-state.js'
 import type { Outbox } from './outbox.js'
+import { Publishing } from './publishing.js'
 import { Ready } from './ready.js'
-import { type Attempt, type Route, SLOW_AFTER_MS } from './route.js'
+import type { Attempt, Route } from './route.js'
 import { Routes } from './routes.js'
 import { sealNotice } from './seal-next.js'
 import type { SendingLane } from './sending-lane.js'
@@ -36,15 +36,13 @@ export interface PumpOptions {
   readonly emit: (event: string, detail: object) => void
 }
 
-type LaneRoute = Route<SendingLane>
-type LaneAttempt = Attempt<SendingLane>
-
 export class Pump {
   readonly #options: PumpOptions
   readonly #routes: Routes
   readonly #storing: Storing
   readonly #troubles: Troubles
   readonly #deadlines: Deadlines
+  readonly #publishing: Publishing
   readonly #ready = new Ready<SendingLane>()
   readonly #active = new Set<SendingLane>()
   /** Lanes that wait for the socket, or for the broker's alarm to end. */
@@ -68,11 +66,14 @@ export class Pump {
       wake: (lane: SendingLane) => this.wake(lane),
       expires: (lane: SendingLane, atMs: number) => this.#expires(lane, atMs),
       ended: (lane: SendingLane) => this.ended(lane),
-      fly: (route: LaneRoute, attempt: LaneAttempt, body: Uint8Array) => this.#fly(route, attempt, body),
+      fly: (route: Route<SendingLane>, attempt: Attempt<SendingLane>, body: Uint8Array) =>
+        this.#publishing.fly(route, attempt, body),
     }
     this.#storing = new Storing(shared)
     this.#troubles = new Troubles(shared)
     this.#deadlines = new Deadlines({ ...shared, troubles: this.#troubles })
+    const told = { troubles: this.#troubles, deadlines: this.#deadlines }
+    this.#publishing = new Publishing({ ...shared, ...told })
     this.#unlisten = options.transport.onStatus(({ state }) => {
       if (state === 'ready') this.#healed()
     })
@@ -165,7 +166,7 @@ export class Pump {
     if (lane.owesNotice && (lane.state.kind === 'flowing' || lane.sealed === 0)) this.#notice(lane)
     this.#options.bodies.fill(lane, () => this.wake(lane))
     lane.fillWindow(allowed)
-    this.#publishWindow(lane, lane.route, allowed)
+    this.#publishing.window(lane, lane.route, allowed)
   }
 
   /** True while nothing may be written; the lane gets its turn afterwards. */
@@ -193,8 +194,6 @@ export class Pump {
     for (const lane of lanes) this.wake(lane)
   }
 
-  // publishing
-
   #notice(lane: SendingLane): void {
     const { now, emit } = this.#options
     try {
@@ -203,85 +202,10 @@ export class Pump {
       this.activate(lane, entry.record.expiresAtMs)
     } catch (error) {
       lane.announcedFloor = lane.numbers.floor // the recipient is gone: nobody waits for it
-      this.#options.outbox.announced({ ...lane, epoch: lane.numbers.epoch }, lane.announcedFloor)
+      const { to, priority, numbers } = lane
+      this.#options.outbox.announced({ to, priority, epoch: numbers.epoch }, numbers.floor)
       emit('notice-failed', { to: lane.to, reason: asError(error).message })
       this.ended(lane)
     }
-  }
-
-  #publishWindow(lane: SendingLane, route: LaneRoute, allowed: number): void {
-    const nowMs = this.#options.now()
-    const oldest = lane.oldestFlightMs
-    const slow = oldest !== undefined && oldest <= nowMs - SLOW_AFTER_MS
-    for (const entry of lane.window.slice(0, allowed)) {
-      if (entry.flight !== undefined || entry.body === undefined) continue
-      if (!route.hasRoom(slow, nowMs)) {
-        route.full.add(lane)
-        return
-      }
-      this.#launch(lane, route, entry, entry.body)
-    }
-  }
-
-  #launch(lane: SendingLane, route: LaneRoute, entry: Entry, body: Uint8Array): void {
-    const nowMs = this.#options.now()
-    const attempt: LaneAttempt = { lane, entry, atMs: nowMs }
-    entry.flight = attempt
-    entry.published = true
-    lane.published = true
-    this.#deadlines.published(nowMs)
-    this.#fly(route, attempt, body)
-  }
-
-  #fly(route: LaneRoute, attempt: LaneAttempt, body: Uint8Array): void {
-    const { record } = attempt.entry
-    route.flying.add(attempt)
-    route.channel
-      .publish({
-        exchange: 'inbox',
-        to: record.to.address,
-        from: this.#options.sealer.self.address,
-        messageId: record.id,
-        body,
-      })
-      .then(
-        confirmation => this.#answered(route, attempt, confirmation),
-        (error: unknown) => this.#troubles.died(route, asError(error)),
-      )
-  }
-
-  /** n.b. confirms of a dead channel count for nothing; those of a living one count even after the lane has moved. */
-  #answered(route: LaneRoute, attempt: LaneAttempt, confirmation: Confirmation): void {
-    if (route.dead) return
-    const { lane, entry } = attempt
-    this.#deadlines.answered(attempt.atMs)
-    route.flying.delete(attempt)
-    this.#routes.landed(route)
-    const next = route.full.shift()
-    if (next !== undefined) this.wake(next)
-    if (entry.state !== 'pending') return
-    if (confirmation === 'confirmed') this.#confirmed(lane, entry, entry.flight === attempt)
-    else if (entry.flight === attempt) this.#troubled(lane, entry, confirmation)
-  }
-
-  #confirmed(lane: SendingLane, entry: Entry, onPresentRoute: boolean): void {
-    const before = lane.state
-    if (onPresentRoute) lane.state = laneState.probeConfirmed(before)
-    this.#options.settlement.confirmed(lane, entry)
-    // All was confirmed on the old channel meanwhile: nothing was wrong with it.
-    if (before.kind === 'stopped' && lane.sealed === 0) this.#troubles.resume(lane)
-    if (before.kind !== 'flowing' && lane.state.kind === 'flowing') {
-      if (laneState.wants(before) === 'isolated') this.#routes.detach(lane)
-      this.#options.emit('lane-resumed', { to: lane.to, priority: lane.priority })
-    }
-    this.wake(lane)
-  }
-
-  #troubled(lane: SendingLane, entry: Entry, trouble: 'nacked' | 'returned'): void {
-    entry.flight = undefined
-    if (trouble === 'returned' && entry.record.count === 0) {
-      this.#troubles.resume(lane) // no inbox, so nobody who waits for the notice
-      this.#options.settlement.over(lane, [entry], 'unroutable', () => undefined)
-    } else if (lane.state.kind !== 'stopped') this.#troubles.stopLane(lane, trouble)
   }
 }

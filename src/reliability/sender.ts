@@ -2,22 +2,20 @@
  * The sending half of a bus: messages in, sealed envelopes out, in the order of each lane, until the broker's majority has
  * them or they are over. docs/DELIVERY.md. Composes admission → lanes → pump → settlement; holds no rule of its own.
  */
-import { randomBytes } from 'node:crypto'
 import type { Party, Priority, SendResult, Until } from '../bus.js'
 import type { PolicyCheck, Sealer } from '../crypto/sealing.js'
 import { asError, SealbusError } from '../errors.js'
 import type { Transport } from '../transport/transport.js'
-import { type MessageId, partyKey, type WireMessage } from '../wire.js'
+import type { MessageId, WireMessage } from '../wire.js'
 import { Admission } from './admission.js'
 import { AwaitingReceipts, type ReceiptItem } from './awaiting-receipts.js'
 import { Bodies } from './bodies.js'
 import { Introductions } from './introductions.js'
-import { resumeNumbers, startNumbers } from './numbers.js'
 import type { LeftLane, Outbox } from './outbox.js'
 import { Pump } from './pump.js'
-import type { LanePriority } from './ready.js'
 import { type BufferBounds, SendBuffer } from './send-buffer.js'
-import { SendingLane } from './sending-lane.js'
+import type { SendingLane } from './sending-lane.js'
+import { SendingLanes } from './sending-lanes.js'
 import { because, Settlement } from './settlement.js'
 
 /** Memory bound over all lanes unless configured. */
@@ -101,12 +99,7 @@ export function createSender(options: MessageSenderOptions): MessageSender {
 
 class LaneSender implements MessageSender {
   readonly #options: MessageSenderOptions
-  readonly #lanes = new Map<string, SendingLane>()
-  /** Lanes of former lives, the oldest first. */
-  readonly #former: SendingLane[] = []
-  /** The last of them by recipient and priority. */
-  readonly #past = new Map<string, SendingLane>()
-  readonly #byEpoch = new Map<string, SendingLane>()
+  readonly #lanes: SendingLanes
   readonly #introductions = new Introductions()
   readonly #receipts = new AwaitingReceipts()
   readonly #buffer: SendBuffer
@@ -133,7 +126,8 @@ class LaneSender implements MessageSender {
         this.#pump.ended(lane)
       },
     })
-    const laneOf = (epoch: string): SendingLane | undefined => this.#byEpoch.get(epoch)
+    this.#lanes = new SendingLanes(outbox)
+    const laneOf = (epoch: string): SendingLane | undefined => this.#lanes.byEpoch(epoch)
     this.#pump = new Pump({ ...options, ...shared, random, laneOf, settlement: this.#settlement })
     this.#admission = new Admission({ ...options, buffer: this.#buffer, pump: this.#pump })
   }
@@ -152,7 +146,7 @@ class LaneSender implements MessageSender {
     // n.b. a transient inbox dies with its node: there only a receipt says that the bytes may go.
     const receiptWanted = message.receiptWanted || until === 'handled' || inbox === 'transient'
     const wanted = receiptWanted === message.receiptWanted ? message : { ...message, receiptWanted }
-    return await this.#admission.enter(this.#lane(to, priority), wanted, { ...options, until, droppable })
+    return await this.#admission.enter(this.#lanes.of(to, priority), wanted, { ...options, until, droppable })
   }
 
   sendSystem(to: Party, message: WireMessage): void {
@@ -198,7 +192,7 @@ class LaneSender implements MessageSender {
     this.#pump.close()
     await this.#options.outbox.close() // n.b. what was being stored is stored yet, and its sends resolve
     let unsent = 0
-    for (const lane of [...this.#former, ...this.#lanes.values()]) {
+    for (const lane of this.#lanes) {
       if (lane.priority !== 'receipt') unsent += lane.unsent
       this.#abandon(lane)
     }
@@ -221,44 +215,20 @@ class LaneSender implements MessageSender {
   async #sendSystem(to: Party, message: WireMessage): Promise<void> {
     if (this.#state === 'closed') throw closed()
     this.#admission.check(to, message, true)
-    const lane = this.#lane(to, 'receipt')
+    const lane = this.#lanes.of(to, 'receipt')
     await this.#admission.enter(lane, message, { until: 'confirmed', droppable: true })
   }
 
-  #lane(to: Party, priority: LanePriority): SendingLane {
-    const key = `${partyKey(to)}/${priority}`
-    const known = this.#lanes.get(key)
-    if (known) return known
-    const party = { domain: to.domain, address: to.address }
-    const past = {
-      after: this.#past.get(key),
-      predecessor: this.#options.outbox.predecessor(party, priority),
-    }
-    const lane = new SendingLane(party, priority, startNumbers(randomBytes(8).toString('hex')), past)
-    this.#lanes.set(key, lane)
-    this.#byEpoch.set(lane.numbers.epoch, lane)
-    return lane
-  }
-
-  /** Records of a former life keep their numbers and go before anything new. */
+  /** n.b. what expired while nobody ran is given up before any of it could leave. */
   #resume(left: LeftLane): void {
-    const { to, priority, stored, announcedFloor } = left
-    const key = `${partyKey(to)}/${priority}`
-    const numbers = resumeNumbers(left, stored[0]?.seq)
-    const lane = new SendingLane(to, priority, numbers, { after: this.#past.get(key) })
-    lane.published = true
-    lane.announcedFloor = announcedFloor
-    this.#past.set(key, lane)
-    this.#former.push(lane)
-    this.#byEpoch.set(left.epoch, lane)
-    let expiryMs = Number.POSITIVE_INFINITY
-    for (const each of stored) {
-      lane.spill.push(each)
-      expiryMs = Math.min(expiryMs, each.expiresAtMs)
-    }
-    this.#pump.activate(lane, expiryMs)
+    const lane = this.#lanes.resume(left)
     const nowMs = this.#options.now()
-    if (expiryMs <= nowMs) this.#settlement.expire(lane, nowMs) // before any of it could leave
+    const expiryMs = left.stored.reduce(
+      (first, { expiresAtMs }) => Math.min(first, expiresAtMs),
+      Number.POSITIVE_INFINITY,
+    )
+    this.#pump.activate(lane, expiryMs)
+    if (expiryMs <= nowMs) this.#settlement.expire(lane, nowMs)
   }
 }
 

@@ -188,11 +188,8 @@ describe('the choice of an outbox', () => {
   })
 
   it('of a file needs a state folder, in config.json and in options', async () => {
-    const { state: _, ...rest } = JSON.parse(
-      readFileSync(join(identity('heh-0001'), 'config.json'), 'utf8'),
-    ) as {
-      state?: string
-    }
+    const config = readFileSync(join(identity('heh-0001'), 'config.json'), 'utf8')
+    const rest = { ...(JSON.parse(config) as object), state: undefined }
     const stateless = withConfig({})
     writeFileSync(join(stateless, 'config.json'), JSON.stringify({ ...rest, seen: 'memory' }))
     const starting = connect({ identity: stateless, outbox: 'file', brokers: NOWHERE })
