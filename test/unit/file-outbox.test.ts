@@ -115,6 +115,27 @@ describe('the outbox on disk', () => {
     expect(await folder.left()).toEqual([])
   })
 
+  it('says that a record is safe only after an fsync', async () => {
+    const { open } = await import('node:fs/promises')
+    let synced = 0
+    const outbox = folder.open({
+      openFile: async (...args) => {
+        const file = await open(...args)
+        file.datasync = async () => {
+          synced = (await file.stat()).size
+        }
+        return file
+      },
+    })
+    await outbox.start()
+    for (let seq = 0; seq < 3; seq++) {
+      await outbox.put(record(seq))
+      const written = folder.files().map(name => folder.bytes(name).length)
+      expect(synced).toBe(written.at(-1))
+    }
+    await outbox.close()
+  })
+
   it('fsyncs many records together', async () => {
     let syncs = 0
     const { open } = await import('node:fs/promises')
@@ -135,6 +156,35 @@ describe('the outbox on disk', () => {
     expect(syncs).toBeGreaterThan(0)
     expect(syncs).toBeLessThan(20)
   })
+
+  it.each([
+    [5, 1],
+    [0, 2],
+  ])(
+    'with a linger of %i ms writes what comes one after the other in %i groups',
+    async (lingerMs, groups) => {
+      let syncs = 0
+      const { open } = await import('node:fs/promises')
+      const outbox = folder.open({
+        lingerMs,
+        openFile: async (...args) => {
+          const file = await open(...args)
+          const sync = file.datasync.bind(file)
+          file.datasync = () => {
+            syncs++
+            return sync()
+          }
+          return file
+        },
+      })
+      await outbox.start()
+      const first = outbox.put(record(0))
+      await Promise.resolve()
+      await Promise.all([first, outbox.put(record(1))])
+      expect(syncs).toBe(groups)
+      await outbox.close()
+    },
+  )
 
   it('belongs to one process', async () => {
     const outbox = folder.open()

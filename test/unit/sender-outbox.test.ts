@@ -165,6 +165,34 @@ describe('what is stored', () => {
     expect(fresh.epoch).not.toBe(late.epoch)
   })
 
+  it('until it is handled is kept until the receipt comes, in the next life too', async () => {
+    const first = await live()
+    const sending = first.sender.send(hub, wire('a'), { until: 'handled' })
+    sending.catch(() => undefined)
+    await until(() => first.outbox.usage().records === 1)
+    await first.sender.close()
+    await expect(sending).rejects.toMatchObject({ code: 'outcome-unknown' })
+    const second = await live({ online: true })
+    await until(() => second.sender.usage().awaitingReceipt === 1)
+    expect(second.outbox.usage().records).toBe(1)
+    const [{ epoch = '' } = {}] = sent(second)
+    expect(second.sender.handled(other, { epoch, seq: 0, outcome: 'handled' })).toBe(false)
+    expect(second.sender.handled(hub, { epoch, seq: 0, outcome: 'handled' })).toBe(true)
+    expect(second.outbox.usage().records).toBe(0)
+  })
+
+  it('shares no envelope between messages that want a receipt and such that want none', async () => {
+    const life = await live()
+    life.transport.script = undefined
+    for (const name of names(6)) void life.sender.send(hub, wire(name, { receiptWanted: Number(name) >= 4 }))
+    await until(() => life.sender.usage().messages === 0)
+    life.transport.script = flight => flight.answer('confirmed')
+    life.transport.become('ready')
+    await until(() => life.sender.usage().awaitingReceipt === 1)
+    expect(sent(life).map(each => each.texts.join('+'))).toEqual(['0+1+2+3', '4+5'])
+    expect(life.outbox.usage().records).toBe(1)
+  })
+
   it('keeps receipts out: they are worth no fsync', async () => {
     const { sender, outbox, transport } = await live({ online: true })
     sender.sendSystem(hub, wire('receipt', { type: 'sealbus/receipts' }))
