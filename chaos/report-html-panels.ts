@@ -13,11 +13,10 @@ import {
   xAt,
 } from './report-html-chart.js'
 import { niceStep, powerAbove, type Tick, ticks, timeStep } from './report-html-scale.js'
+import { connectionPanel } from './report-html-states.js'
 import { clock, count, duration, html, type Markup, mebibytes } from './report-html-text.js'
-import type { ConnectionState, FaultSpan, GapMeasure, RunModel, Silence, Timeline } from './report-model.js'
+import type { FaultSpan, GapMeasure, RunModel, Silence, Timeline } from './report-model.js'
 
-const MOST_PARTIES = 24
-const ROW_PX = 13
 const SILENCE_ROW_PX = 18
 const LINES = ['line-a', 'line-b', 'line-c', 'line-d', 'line-e']
 
@@ -30,7 +29,7 @@ export function timelineChart(run: RunModel): Markup {
     throughput(run, axis),
     latency(timeline, axis),
     silences(run, axis),
-    connections(timeline, axis),
+    connectionPanel(timeline, axis),
     memory(timeline, axis),
   ]
   return html`<div class="timeline">
@@ -165,55 +164,6 @@ function boundBars(axis: Axis, { name, boundMs }: GapMeasure, { injectedMs, heal
   const rows = name === 'publish' ? [0] : name === 'delivery' ? [1] : [0, 1]
   const span = { fromMs, toMs: fromMs + boundMs, text: `${name}: bound ${duration(boundMs)}` }
   return rows.map(row => bar(axis, { className: 'bar-bound', ...span, top: row * 50 + 4, height: 42 }))
-}
-
-function connections({ connections: bands }: Timeline, axis: Axis): Panel | undefined {
-  if (bands.length === 0) return undefined
-  const shown = bands
-    .map(band => ({ ...band, awayMs: awayOf(band.stretches) }))
-    .sort((a, b) => b.awayMs - a.awayMs)
-    .slice(0, MOST_PARTIES)
-    .sort((a, b) => a.party.localeCompare(b.party))
-  const row = 100 / shown.length
-  const bars = shown.flatMap(({ party, stretches }, i) =>
-    stretches.map(stretch => {
-      const text = `${party}: ${stretch.state} for ${duration(stretch.toMs - stretch.fromMs)}`
-      const className = `state-${stretch.state}`
-      return bar(axis, { className, ...stretch, top: i * row + row * 0.1, height: row * 0.8, text })
-    }),
-  )
-  const states = new Set(shown.flatMap(({ stretches }) => stretches.map(({ state }) => state)))
-  const worst = shown.toSorted((a, b) => b.awayMs - a.awayMs)[0]
-  const more =
-    bands.length > shown.length ? ` (${shown.length} of ${bands.length}: those away for longest)` : ''
-  return {
-    title: `Connection state${more}`,
-    legend: [...states].map(state => ({ className: `state-${state}`, label: STATE_WORDS[state] })),
-    summary: `Parties: ${bands.length}; longest not ready: ${worst?.party ?? ''}, ${duration(worst?.awayMs ?? 0)} in all.`,
-    height: Math.max(shown.length, 2) * ROW_PX,
-    labels: shown.map(({ party }, i) => ({ at: (i + 0.5) / shown.length, label: party })),
-    ruled: false,
-    drawing: html`${bars}`,
-  }
-}
-
-export const STATE_WORDS: Readonly<Record<ConnectionState, string>> = {
-  connecting: 'connecting',
-  ready: 'ready',
-  partly: 'one connection away',
-  blocked: 'blocked by an alarm',
-  unauthorised: 'refused',
-  paused: 'paused',
-  draining: 'draining',
-  closed: 'closed',
-}
-
-/** Ms in which a party was neither ready nor ending. */
-export function awayOf(stretches: Timeline['connections'][number]['stretches']): number {
-  const fine: ReadonlySet<ConnectionState> = new Set(['ready', 'draining', 'closed'])
-  return stretches
-    .filter(({ state }) => !fine.has(state))
-    .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
 }
 
 function memory({ memory: curves }: Timeline, axis: Axis): Panel | undefined {

@@ -1,6 +1,7 @@
 /** The numbers of a run as tables: promises, the messages that broke them, gaps, faults, the series, the configuration. */
 import { gapMs, type LaneGap } from './gap.js'
-import { awayOf, originOf, STATE_WORDS } from './report-html-panels.js'
+import { originOf } from './report-html-panels.js'
+import { awayOf, STATE_WORDS } from './report-html-states.js'
 import { clock, count, duration, html, type Markup, mebibytes, plural } from './report-html-text.js'
 import type {
   GapMeasure,
