@@ -16,9 +16,9 @@ export const SENDING = [
   {
     law: 'I6',
     broken: 'the channel is given up when one inbox is full',
-    file: reliability('pump'),
-    text: "} else if (lane.state.kind !== 'stopped') this.#troubles.stopLane(lane, trouble)",
-    replacement: '} else if (lane.route !== undefined) this.#troubles.died(lane.route, undefined)',
+    file: reliability('publishing'),
+    text: "} else if (lane.state.kind !== 'stopped') this.#options.troubles.stopLane(lane, trouble)",
+    replacement: '} else if (lane.route !== undefined) this.#options.troubles.died(lane.route, undefined)',
     tests: test('sender'),
   },
   {
@@ -56,7 +56,7 @@ export const SENDING = [
   {
     law: 'I1',
     broken: 'a late confirm of a dead channel counts',
-    file: reliability('pump'),
+    file: reliability('publishing'),
     text: 'if (route.dead) return\n    const { lane, entry } = attempt',
     replacement: 'const { lane, entry } = attempt',
     tests: test('sender'),
@@ -72,7 +72,7 @@ export const SENDING = [
   {
     law: 'I3',
     broken: 'after a loss the newest goes first',
-    file: reliability('pump'),
+    file: reliability('publishing'),
     text: 'lane.window.slice(0, allowed)',
     replacement: 'lane.window.slice(0, allowed).reverse()',
     tests: test('sender', 'sender-laws'),
@@ -115,7 +115,7 @@ export const SENDING = [
     file: reliability('route'),
     text: 'return !slow || this.#slow(nowMs) < SLOW_WINDOW',
     replacement: 'return slow || nowMs >= 0',
-    tests: test('sender'),
+    tests: test('sender-bounds'),
   },
   {
     law: 'I1',
@@ -131,7 +131,7 @@ export const SENDING = [
     file: reliability('troubles'),
     text: 'POISON_DEATHS = 2',
     replacement: 'POISON_DEATHS = 1',
-    tests: test('sender'),
+    tests: test('sender-bounds'),
   },
   {
     law: 'I4',
@@ -169,7 +169,7 @@ export const SENDING = [
   {
     law: 'I1',
     broken: 'an old epoch is continued after a restart',
-    file: reliability('sender'),
+    file: reliability('sending-lanes'),
     text: "new SendingLane(party, priority, startNumbers(randomBytes(8).toString('hex')), past)",
     replacement:
       "new SendingLane(party, priority, past.after?.numbers ?? startNumbers(randomBytes(8).toString('hex')), past)",
@@ -178,7 +178,7 @@ export const SENDING = [
   {
     law: 'I1',
     broken: 'each life of a process begins the same epoch',
-    file: reliability('sender'),
+    file: reliability('sending-lanes'),
     text: "startNumbers(randomBytes(8).toString('hex'))",
     replacement: "startNumbers('00'.repeat(8))",
     tests: test('sender', 'bus'),
@@ -186,8 +186,8 @@ export const SENDING = [
   {
     law: 'I3',
     broken: 'a new epoch does not name the one before it',
-    file: reliability('sender'),
-    text: 'predecessor: this.#options.outbox.predecessor(party, priority),',
+    file: reliability('sending-lanes'),
+    text: ', predecessor: this.#outbox.predecessor(party, priority)',
     replacement: '',
     tests: test('sender'),
   },
@@ -254,7 +254,7 @@ export const SENDING = [
     file: reliability('pump'),
     text: "const blocked = transport.status().state === 'blocked'",
     replacement: 'const blocked = false',
-    tests: test('sender'),
+    tests: test('sender-bounds'),
   },
   {
     law: 'I6',
