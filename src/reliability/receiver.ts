@@ -25,7 +25,7 @@ const TICK_MS = 100
 const SWEEP_MS = 60_000
 const STOP_MS = 30_000
 
-export type { Receiver, ReceiverOptions, ReceiverState } from './receiving.js'
+export type { Receiver, ReceiverOptions } from './receiving.js'
 
 export function createReceiver<Tx = undefined>(options: ReceiverOptions<Tx>): Receiver<Tx> {
   return new InboxReceiver(options)
