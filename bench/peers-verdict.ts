@@ -1,5 +1,5 @@
 /** What became of a load's messages, from its ledgers: the columns of the comparison. */
-import { gapMs, laneGaps, type Window } from '../chaos/gap.js'
+import { gapMs, laneGaps, longestStall, type Window } from '../chaos/gap.js'
 import type { Entry, LaneName } from '../chaos/ledger.js'
 
 /** One library under one fault. */
@@ -18,6 +18,8 @@ export interface Verdict {
   readonly reordered: number
   /** Longest silence of the worst lane, confirms or deliveries, ms. */
   readonly gapMs: number
+  /** How long its load itself stood still, ms: below this a gap says nothing of the library. */
+  readonly stallMs: number
   /** A lane never came back: the gap is a lower bound. */
   readonly dead: boolean
   /** A process of the load ended by itself. */
@@ -40,6 +42,7 @@ export function verdictOf(name: string, entries: readonly Entry[], window: Windo
     duplicated: handled.length - distinct.size,
     reordered: reordered(entries),
     gapMs: Math.round(Math.max(0, ...gaps.map(gapMs))),
+    stallMs: Math.round(longestStall(entries, window)),
     dead: gaps.some(({ dead }) => dead),
     crashed: entries.some(entry => entry.kind === 'fatal' && entry.what !== 'hung'),
   }

@@ -151,14 +151,14 @@ function versions(folder: string): Record<string, string> {
 function tableOf({ fault, name, verdicts, met }: PeersRun): string {
   const rows = verdicts.map(row => {
     const gap = `${row.dead ? '> ' : ''}${row.gapMs}`
-    const cells = [row.rejected, row.pending, row.lost, row.duplicated, row.reordered, gap]
+    const cells = [row.rejected, row.pending, row.lost, row.duplicated, row.reordered, gap, row.stallMs]
     return `| ${row.name}${row.crashed ? ' (crashed)' : ''} | ${cells.join(' | ')} |`
   })
   return [
     `fault ${fault}: ${name}${met ? '' : ' — NOT MET'}`,
     '',
-    '| | rejected | pending | lost | duplicated | reordered | gap ms |',
-    '| --- | --- | --- | --- | --- | --- | --- |',
+    '| | rejected | pending | lost | duplicated | reordered | gap ms | load stood still ms |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
     '',
   ].join('\n')

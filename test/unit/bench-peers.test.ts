@@ -46,7 +46,7 @@ describe('the verdict on a library', () => {
 describe('the best', () => {
   const whole: Verdict = {
     ...{ name: 'x', sent: 9, rejected: 0, pending: 0, lost: 0, duplicated: 0, reordered: 0 },
-    ...{ gapMs: 300, dead: false, crashed: false },
+    ...{ gapMs: 300, stallMs: 60, dead: false, crashed: false },
   }
 
   it('lost, doubled, reordered and refused nothing, and was back within 100 ms of the first', () => {
