@@ -73,12 +73,16 @@ function sentenceOf(run: RunModel): string {
     broken.length === 0
       ? `Of ${count(totals.resolved)} confirmed messages none was lost, duplicated or reordered.`
       : `${broken.map(([what, n]) => `${count(n)} ${what}`).join(', ')} of ${count(totals.sent)} messages.`
-  const which = run.invariants
-    .filter(each => each.verdict === 'broken')
-    .map(({ invariant, asks }) => `${invariant} (${asks})`)
+  const which = run.invariants.filter(each => each.verdict === 'broken')
+  const only = which.length === 1 ? ` (${which[0]?.asks ?? ''})` : ''
   const open = run.invariants.filter(each => each.verdict === 'not judged').map(({ invariant }) => invariant)
   const unjudged = open.length > 0 && `Not judged: ${open.join(', ')}.`
-  const said = [which.length > 0 && `Broken: ${which.join('; ')}.`, messages, gapSentence(run), unjudged]
+  const said = [
+    which.length > 0 && `Broken: ${which.map(({ invariant }) => invariant).join(', ')}${only}.`,
+    messages,
+    gapSentence(run),
+    unjudged,
+  ]
   return said.filter(part => part !== false && part !== '').join(' ')
 }
 
