@@ -40,7 +40,12 @@ describe('numbers', () => {
   })
 
   it('resume where a former life ended; its floor is never above what is open', () => {
-    expect(carried(resumeNumbers({ epoch, floor: 9, next: 7, overEnds: [] }, 4))).toEqual({ epoch, seq: 7, floor: 4, open: 4 })
+    expect(carried(resumeNumbers({ epoch, floor: 9, next: 7, overEnds: [] }, 4))).toEqual({
+      epoch,
+      seq: 7,
+      floor: 4,
+      open: 4,
+    })
   })
 
   it('resume with what was over above something unsettled: it raises the floor when that is settled', () => {
@@ -54,7 +59,9 @@ describe('numbers', () => {
   })
 
   it('refuse to pass 2^53 - 1', () => {
-    expect(() => taken(resumeNumbers({ epoch, floor: 0, next: Number.MAX_SAFE_INTEGER, overEnds: [] }, 0), 1)).toThrow(RangeError)
+    expect(() =>
+      taken(resumeNumbers({ epoch, floor: 0, next: Number.MAX_SAFE_INTEGER, overEnds: [] }, 0), 1),
+    ).toThrow(RangeError)
   })
 
   it('whatever order things settle in: floor <= open <= next, neither ever falls, and floor is the end of something over', () => {
