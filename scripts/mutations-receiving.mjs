@@ -40,15 +40,7 @@ export const RECEIVING = [
   },
   {
     law: 'I1',
-    broken: 'an acknowledgement counts across generations of the channel',
-    file: reliability('receiver'),
-    text: "if (arrival.generation !== this.#generation || this.#state === 'failed') return",
-    replacement: "if (this.#state === 'failed') return",
-    tests: test('receiver', 'receiver-laws'),
-  },
-  {
-    law: 'I1',
-    broken: 'the transport acknowledges on whatever channel it has',
+    broken: 'an acknowledgement counts across generations: on whatever channel there is now',
     file: transport('consumer'),
     text: 'this.#setup.onDelivery(generation.delivery(message))',
     replacement:
@@ -130,9 +122,9 @@ export const RECEIVING = [
   {
     law: 'I3',
     broken: 'a new epoch does not wait for its predecessor',
-    file: reliability('lane'),
-    text: 'if (this.busy || this.halted || this.waitsFor) return undefined',
-    replacement: 'if (this.busy || this.halted) return undefined',
+    file: reliability('dispatch'),
+    text: 'this.#predecessors.expect(lane, opened)\n',
+    replacement: '',
     tests: test('receiver'),
   },
   {
