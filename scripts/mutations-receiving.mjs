@@ -229,7 +229,7 @@ export const RECEIVING = [
     file: reliability('gaps'),
     text: 'if (this.#bytes > this.#maxBytes) return this.oldest()',
     replacement: '',
-    tests: test('receiver'),
+    tests: test('gaps'),
   },
   {
     law: 'I5',
