@@ -80,7 +80,9 @@ class Server implements TestServer {
   }
 
   async start(): Promise<void> {
-    this.#process = this.#program.start()
+    const started = this.#program.start()
+    this.#process = started
+    process.once('exit', () => started.kill('SIGKILL')) // n.b. a test that fails may not come to remove it
     const deadline = Date.now() + 60_000
     while (!this.#program.isReady()) {
       if (this.#process.exitCode !== null)
