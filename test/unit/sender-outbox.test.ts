@@ -175,7 +175,7 @@ describe('what is stored', () => {
     const second = await live({ online: true })
     await until(() => second.sender.usage().awaitingReceipt === 1)
     expect(second.outbox.usage().records).toBe(1)
-    const [{ epoch = '' } = {}] = sent(second)
+    const epoch = sent(second)[0]?.epoch ?? ''
     expect(second.sender.handled(other, { epoch, seq: 0, outcome: 'handled' })).toBe(false)
     expect(second.sender.handled(hub, { epoch, seq: 0, outcome: 'handled' })).toBe(true)
     expect(second.outbox.usage().records).toBe(0)
