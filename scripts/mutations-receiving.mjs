@@ -294,7 +294,7 @@ export const RECEIVING = [
     file: transport('consumer'),
     text: "this.#setup.event({ name: 'delivery-failed', detail: { reason: asError(thrown).message } })",
     replacement: 'throw thrown',
-    tests: test('transport-rabbitmq'),
+    tests: test('transport-frames'),
   },
   {
     law: 'I4',
@@ -302,6 +302,6 @@ export const RECEIVING = [
     file: reliability('probation'),
     text: 'return attempts < MAX_ATTEMPTS',
     replacement: 'return attempts >= 0',
-    tests: test('receiver', 'file-seen'),
+    tests: test('probation'),
   },
 ]

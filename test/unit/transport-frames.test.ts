@@ -100,3 +100,27 @@ describe('an acknowledgement', () => {
     await vi.waitFor(() => expect(methods(server)).toContain('60.80'), 5_000)
   })
 })
+
+describe('a receiver that throws at a delivery', () => {
+  it('costs neither the channel nor what comes next', async () => {
+    const { server, made } = await connected((step, session, channel) => {
+      if (step !== 'basic.consume') return undefined
+      return session.send(
+        ...[frames.consumeOk(channel), frames.deliver(channel, 1, 'bad'), frames.deliver(channel, 2, 'good')],
+      )
+    })
+    const failed: unknown[] = []
+    made.onEvent(event => event.name === 'delivery-failed' && failed.push(event))
+    const bodies: string[] = []
+    const onDelivery = ({ body }: TransportDelivery): void => {
+      bodies.push(Buffer.from(body).toString())
+      if (bodies.length === 1) throw new Error('on purpose')
+    }
+    await made.consume(onDelivery, { prefetch: 10, onLost: () => undefined })
+    await vi.waitFor(() => expect(bodies).toEqual(['bad', 'good']), 5_000)
+    expect(failed).toHaveLength(1)
+    await new Promise(resolve => setTimeout(resolve, 150))
+    expect(methods(server).filter(method => method === '20.40')).toEqual([])
+    expect(server.sessions).toHaveLength(2) // n.b. one to publish, one to consume
+  })
+})
