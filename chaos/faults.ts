@@ -44,7 +44,7 @@ export const ROW_NAMES: Readonly<Record<number, string>> = {
 }
 
 /** Quick, and yet each kind of driver and of load once: at most six minutes. */
-export const QUICK: readonly string[] = ['2', '8b', '9', '10a', '12c', '13', '21a']
+export const QUICK: readonly string[] = ['2', '10a', '21a']
 
 /** Of a row's id, or of a sub-case's; undefined for ids of one's own. */
 export function rowOf(id: string): number | undefined {
