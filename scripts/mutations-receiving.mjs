@@ -211,8 +211,8 @@ export const RECEIVING = [
     law: 'expiry',
     broken: 'an expired message is handled',
     file: reliability('judge'),
-    text: "if (isExpired(message, rule, options.lifetimeMs, nowMs)) return 'expired'",
-    replacement: '',
+    text: 'return nowMs >= expiryMs(message, lifetimeMs) || nowMs - message.createdAtMs > rule.maxAgeMs',
+    replacement: 'return nowMs < 0',
     tests: test('receiver'),
   },
   {

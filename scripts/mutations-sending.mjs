@@ -123,7 +123,7 @@ export const SENDING = [
     file: reliability('troubles'),
     text: 'flying.length === 1 ? first?.entry : undefined',
     replacement: 'first?.entry',
-    tests: test('sender'),
+    tests: test('sender-bounds'),
   },
   {
     law: 'I1',

@@ -16,7 +16,7 @@ import { inRoot, ROOT, say } from './root.mjs'
 import { runMain } from './setup.mjs'
 
 const LEFT_OUT = new Set(['node_modules', 'dist', '.git', '.sealbus', 'coverage'])
-const LIMIT_MS = 300_000 // 5 minutes for one file of tests
+const LIMIT_MS = 120_000 // 2 minutes for one file of tests
 const BEGIN = '<!-- the table: written by npm run mutations -- --write -->'
 const END = '<!-- end of the table -->'
 
@@ -103,7 +103,15 @@ async function failures(copy, tests, more = []) {
   const report = join(copy, 'mutations-report.json')
   rmSync(report, { force: true })
   const project = tests.some(file => file.startsWith('test/cluster/')) ? 'cluster' : 'unit'
-  const options = ['run', '--project', project, '--reporter=json', `--outputFile.json=${report}`, ...more]
+  const options = [
+    'run',
+    '--project',
+    project,
+    '--retry=1',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...more,
+  ]
   const ended = await vitest(copy, [...options, ...tests], LIMIT_MS * tests.length)
   if (!existsSync(report))
     return ended === 'late' ? [`${tests[0]}: does not end`] : [`${tests[0]}: does not run`]

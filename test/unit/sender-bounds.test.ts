@@ -50,6 +50,26 @@ describe('an envelope that was alone in flight when its channel died', () => {
   })
 })
 
+describe('an envelope that was in flight with others when their channel died', () => {
+  it('is not blamed for it: one death alone after that is its first', async () => {
+    const made = rig()
+    const innocent = made.sender.send(hub, wire('innocent'))
+    const neighbour = made.sender.send(other, wire('neighbour'))
+    await tick()
+    expect(made.transport.inFlight).toHaveLength(2)
+    let deaths = 0
+    made.transport.script = (flight: Flight): void => {
+      const isInnocent = flight.sealed.texts.includes('innocent')
+      if (isInnocent && deaths++ === 0) flight.channel.die('broker-refused')
+      else flight.answer('confirmed')
+    }
+    made.transport.inFlight[0]?.channel.die('broker-refused')
+    await tick(2_000)
+    expect(await innocent).toMatchObject({ state: 'confirmed' })
+    expect(await neighbour).toMatchObject({ state: 'confirmed' })
+  })
+})
+
 describe('an alarm of the broker', () => {
   it('stops publishing until it is over, and rejects nothing', async () => {
     const made = rig()
