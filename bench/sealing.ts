@@ -1,8 +1,8 @@
 /**
  * What sealing costs, beside libsodium's sealed box with a detached signature, in the same run:
- * `npm run bench -- sealing [--json FILE] [--rounds N]`. A round takes some milliseconds: each contestant once, the order
- * rotating, so that whatever else the machine does meets all alike. Times are medians of rounds, "times faster" is the median
- * of the rounds' own ratios.
+ * `npm run bench -- sealing [--json FILE] [--rounds N]`. A round takes some milliseconds: each contestant once and for about
+ * as long as the others, the order rotating, so that whatever else the machine does meets all alike. Times are medians of
+ * rounds, "times faster" is the median of the rounds' own ratios.
  */
 import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { createPair, type Pair } from './sealing-pair.js'
 const PAYLOAD_BYTES = 200
 const BATCH = 64
 /** Of all contestants alike: after that JavaScript and WebAssembly are both compiled for good. */
-const WARM_UP_ROUNDS = 500
+const WARM_UP_ROUNDS = 150
 
 export interface Cost {
   readonly seal: number
@@ -45,7 +45,7 @@ interface Contestant {
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
     args: argv,
-    options: { json: { type: 'string' }, rounds: { type: 'string', default: '1000' } },
+    options: { json: { type: 'string' }, rounds: { type: 'string', default: '300' } },
   })
   const rounds = Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < 1)
@@ -65,7 +65,7 @@ function measure(pair: Pair, rounds: number): SealingReport {
     single: pair.seal(one).length - PAYLOAD_BYTES,
     perMessageInBatch64: round((pair.seal(batch).length - BATCH * PAYLOAD_BYTES) / BATCH),
   }
-  const contestants = [enveloped(pair, one, 4), enveloped(pair, batch, 1), sealedBox(1)]
+  const contestants = [enveloped(pair, one, 16), enveloped(pair, batch, 4), sealedBox(4)]
   const [single, share, box] = race(contestants, rounds)
   if (!single || !share || !box) throw new Error('bench: three contestants expected')
   return {
