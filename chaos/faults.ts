@@ -43,7 +43,7 @@ export const ROW_NAMES: Readonly<Record<number, string>> = {
   29: 'soak: one of these at random every 5 to 15 s',
 }
 
-/** Quick, and yet each kind of driver and of load once: at most six minutes. */
+/** For `npm test`: a node's death, reset links, a process that dies in its handler. A minute and a half on two cores. */
 export const QUICK: readonly string[] = ['2', '10a', '21a']
 
 /** Of a row's id, or of a sub-case's; undefined for ids of one's own. */
